@@ -1,0 +1,99 @@
+#include "core/base/stripe_pool.h"
+
+#include <immintrin.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace tenon {
+namespace {
+
+constexpr int kSpins = 4000;  // about 40 to 100 us of pauses: longer than any gap inside a step
+
+// Returns once `value` no longer holds `old`.
+void wait_while(const std::atomic<std::uint32_t>& value, std::uint32_t old) {
+  for (int i = 0; i < kSpins; ++i) {
+    if (value.load(std::memory_order_acquire) != old) return;
+    _mm_pause();
+  }
+  value.wait(old, std::memory_order_acquire);
+}
+
+}  // namespace
+
+StripePool::StripePool(std::uint32_t threads, std::uint32_t stripes_per_thread)
+    : ring_(new Slot[kSlots]), stripes_per_thread_(std::max(1u, stripes_per_thread)) {
+  for (std::uint32_t worker = 1; worker < std::max(1u, threads); ++worker)
+    workers_.emplace_back([this, worker] { work_forever(worker); });
+}
+
+StripePool::~StripePool() {
+  wait();
+  stopping_.store(true, std::memory_order_release);
+  // An empty command wakes whoever sleeps for work; it may find that stopping_ is set.
+  submit([](const void*, std::uint32_t, std::uint32_t, std::uint32_t) {}, nullptr, 0, 1);
+  wait();
+  for (std::thread& worker : workers_) worker.join();
+}
+
+void StripePool::submit(Function function, const void* args, std::size_t arg_bytes,
+                        std::uint32_t stripes) {
+  const std::uint32_t sequence = submitted_.load(std::memory_order_relaxed);
+  while (sequence - completed_.load(std::memory_order_acquire) == kSlots) {
+    const std::uint32_t oldest = completed_.load(std::memory_order_acquire);
+    if (sequence - oldest == kSlots && !claim_and_run(oldest, 0)) wait_while(completed_, oldest);
+  }
+  Slot& slot = ring_[sequence % kSlots];
+  slot.function = function;
+  if (arg_bytes != 0) std::memcpy(slot.args, args, arg_bytes);
+  slot.done.store(0, std::memory_order_relaxed);
+  const std::uint64_t count = std::clamp(stripes, 1u, kMaxStripes);
+  slot.word.store(std::uint64_t{sequence} << 32 | count << 16, std::memory_order_release);
+  submitted_.store(sequence + 1, std::memory_order_release);
+  submitted_.notify_all();
+  ++commands_;
+}
+
+void StripePool::wait() {
+  const std::uint32_t end = submitted_.load(std::memory_order_relaxed);
+  for (;;) {
+    const std::uint32_t current = completed_.load(std::memory_order_acquire);
+    if (current == end) return;
+    if (!claim_and_run(current, 0)) wait_while(completed_, current);
+  }
+}
+
+void StripePool::work_forever(std::uint32_t worker) {
+  for (;;) {
+    // The command after the completed ones is the only one that may run.
+    const std::uint32_t current = completed_.load(std::memory_order_acquire);
+    if (current == submitted_.load(std::memory_order_acquire)) {
+      if (stopping_.load(std::memory_order_acquire)) return;
+      wait_while(submitted_, current);
+    } else if (!claim_and_run(current, worker)) {
+      wait_while(completed_, current);
+    }
+  }
+}
+
+bool StripePool::claim_and_run(std::uint32_t sequence, std::uint32_t worker) {
+  Slot& slot = ring_[sequence % kSlots];
+  bool ran = false;
+  std::uint64_t word = slot.word.load(std::memory_order_acquire);
+  for (;;) {
+    const auto count = static_cast<std::uint32_t>(word >> 16 & 0xffff);
+    const auto stripe = static_cast<std::uint32_t>(word & 0xffff);
+    if (static_cast<std::uint32_t>(word >> 32) != sequence || stripe >= count) return ran;
+    if (!slot.word.compare_exchange_weak(word, word + 1, std::memory_order_acq_rel)) continue;
+    slot.function(slot.args, stripe, count, worker);
+    ran = true;
+    if (slot.done.fetch_add(1, std::memory_order_acq_rel) + 1 == count) {
+      completed_.store(sequence + 1, std::memory_order_release);
+      completed_.notify_all();
+      return ran;
+    }
+    word = slot.word.load(std::memory_order_acquire);
+  }
+}
+
+}  // namespace tenon

@@ -1,0 +1,56 @@
+#include "core/base/stripe_pool.h"
+
+#include <gtest/gtest.h>
+
+#include <numeric>
+#include <vector>
+
+namespace tenon {
+namespace {
+
+struct AddArgs {
+  std::vector<std::uint32_t>* hits;
+  std::uint32_t expected;  // what every cell must hold before this command
+};
+
+void add_one(const void* raw, std::uint32_t stripe, std::uint32_t count, std::uint32_t) {
+  const auto& args = *static_cast<const AddArgs*>(raw);
+  for (std::size_t i = stripe; i < args.hits->size(); i += count)
+    if ((*args.hits)[i] == args.expected) ++(*args.hits)[i];
+}
+
+class StripePoolOfThreads : public testing::TestWithParam<std::uint32_t> {};
+
+// Each command only advances cells that the one before has advanced: a lost, doubled or reordered
+// stripe sticks out.
+TEST_P(StripePoolOfThreads, CommandsRunInOrderAndEachStripeOnce) {
+  StripePool pool(GetParam());
+  std::vector<std::uint32_t> hits(97, 0);
+  constexpr std::uint32_t kCommands = 3000;
+  for (std::uint32_t i = 0; i < kCommands; ++i) {
+    const AddArgs args{&hits, i};
+    pool.submit(add_one, &args, sizeof args, 1 + i % 13);
+    if (i % 701 == 0) pool.wait();
+  }
+  pool.wait();
+  for (const std::uint32_t hit : hits) EXPECT_EQ(hit, kCommands);
+  EXPECT_EQ(pool.commands(), kCommands);
+}
+
+INSTANTIATE_TEST_SUITE_P(Threads, StripePoolOfThreads, testing::Values(1, 2, 3, 5));
+
+TEST(StripePool, SleepingWorkersWakeUp) {
+  StripePool pool(3);
+  std::vector<std::uint32_t> hits(16, 0);
+  for (std::uint32_t i = 0; i < 3; ++i) {
+    std::this_thread::sleep_for(
+        std::chrono::milliseconds(20));  // long enough for workers to go to sleep
+    const AddArgs args{&hits, i};
+    pool.submit(add_one, &args, sizeof args, 16);
+    pool.wait();
+  }
+  EXPECT_EQ(std::accumulate(hits.begin(), hits.end(), 0u), 48u);
+}
+
+}  // namespace
+}  // namespace tenon
