@@ -339,6 +339,11 @@ params { key: "policy" type: ENUM default_string: "contract" values: "exact" val
 
 // An instance: one of the two readings, picked by the parameter; each slot forwards to it.
 class ReferenceBackend {
+  template <class F>
+  auto visit(F&& f) {
+    return exact_ != nullptr ? f(*exact_) : f(*contract_);
+  }
+
  public:
   ReferenceBackend(const sdk::Host& host, const sdk::Params& params) {
     if (params.get_string("policy") == "exact")
@@ -392,11 +397,6 @@ class ReferenceBackend {
   }
 
  private:
-  template <class F>
-  auto visit(F&& f) {
-    return exact_ != nullptr ? f(*exact_) : f(*contract_);
-  }
-
   std::unique_ptr<Backend<Exact>> exact_;
   std::unique_ptr<Backend<Contract>> contract_;
 };

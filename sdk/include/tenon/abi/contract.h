@@ -91,7 +91,7 @@ static inline float tenon_sum16(const float* x, int64_t n) {
   int64_t i = 0;
   for (; i + 16 <= n; i += 16)
     for (int lane = 0; lane < 16; ++lane) lanes[lane] += x[i + lane];
-  for (; i < n; ++i) lanes[i % 16] += x[i];
+  for (int lane = 0; i + lane < n; ++lane) lanes[lane] += x[i + lane];
   return tenon_fold16(lanes);
 }
 
@@ -102,7 +102,8 @@ static inline float tenon_sum_squares16(const float* x, int64_t n) {
   for (; i + 16 <= n; i += 16)
     for (int lane = 0; lane < 16; ++lane)
       lanes[lane] = __builtin_fmaf(x[i + lane], x[i + lane], lanes[lane]);
-  for (; i < n; ++i) lanes[i % 16] = __builtin_fmaf(x[i], x[i], lanes[i % 16]);
+  for (int lane = 0; i + lane < n; ++lane)
+    lanes[lane] = __builtin_fmaf(x[i + lane], x[i + lane], lanes[lane]);
   return tenon_fold16(lanes);
 }
 
