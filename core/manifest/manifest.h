@@ -8,15 +8,13 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <variant>
 #include <vector>
 
 #include "core/base/error.h"
 #include "core/base/hash.h"
+#include "core/manifest/param_value.h"
 
 namespace tenon {
-
-using ParamValue = std::variant<bool, std::int64_t, double, std::string>;
 
 // `where` of every part is ready for an Error: "serve.textproto:9:3", or
 // "serve.json:scheduler.param[0]".
@@ -93,8 +91,5 @@ std::string manifest_path(const Manifest& manifest, const std::string& path);
 // Reading it back gives the same manifest.
 std::string canonical_text(const Manifest& manifest);
 Hash128 manifest_hash(const Manifest& manifest);
-
-// The same spelling of a value wherever one is hashed or shown: true, 64, 0.5, "text" (escaped).
-std::string param_value_text(const ParamValue& value);
 
 }  // namespace tenon
