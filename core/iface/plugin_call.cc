@@ -6,7 +6,8 @@ void PluginCall::set_error(tenon_call* call, tenon_status, const char* text, uin
   static_cast<PluginCall*>(call->ctx)->message_.assign(text, length);
 }
 
-// A core error that has travelled through the plugin (a service failed, the plugin passed the message on) keeps its id.
+// A core error that has travelled through the plugin (a service failed, the plugin passed the
+// message on) keeps its id.
 Status PluginCall::fail(tenon_status code) {
   Error error{.code = static_cast<Code>(code), .id = "TENON-P900"};
   error.message = message_.empty() ? "the plugin failed without a message" : message_;

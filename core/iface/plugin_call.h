@@ -1,5 +1,5 @@
-// One call across the boundary, seen from the core: the record that carries a plugin's message back, and the way an Error
-// of the core travels to a plugin that called a service.
+// One call across the boundary, seen from the core: the record that carries a plugin's message
+// back, and the way an Error of the core travels to a plugin that called a service.
 #pragma once
 
 #include <string>
@@ -11,7 +11,8 @@ namespace tenon::iface {
 
 class PluginCall {
  public:
-  // `owner` is the plugin's id and may be null; `what` names the call, e.g. "scheduler.plan". Both outlive the scope.
+  // `owner` is the plugin's id and may be null; `what` names the call, e.g. "scheduler.plan". Both
+  // outlive the scope.
   PluginCall(const std::string* owner, const char* what) : owner_(owner), what_(what) {
     call_.hdr = {sizeof call_, 0, nullptr};
     call_.ctx = this;

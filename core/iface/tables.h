@@ -52,7 +52,7 @@ tenon_builder_v1 make_builder_table(T* implementation) {
   table.get_float = [](void* ctx, tenon_str key, double* out, tenon_call* call) -> tenon_status { return report(call, static_cast<T*>(ctx)->get_float(key, out)); };
   table.get_string = [](void* ctx, tenon_str key, tenon_str* out, tenon_call* call) -> tenon_status { return report(call, static_cast<T*>(ctx)->get_string(key, out)); };
   table.has_key = [](void* ctx, tenon_str key) -> int32_t { return static_cast<T*>(ctx)->has_key(key); };
-  table.has_tensor = [](void* ctx, tenon_str name) -> int32_t { return static_cast<T*>(ctx)->has_tensor(name); };
+  table.tensor_shape = [](void* ctx, tenon_str name, int64_t* n, int64_t* k) -> int32_t { return static_cast<T*>(ctx)->tensor_shape(name, n, k); };
   table.site = [](void* ctx, tenon_str name, int64_t n, int64_t k, uint32_t* out, tenon_call* call) -> tenon_status { return report(call, static_cast<T*>(ctx)->site(name, n, k, out)); };
   table.param = [](void* ctx, tenon_str name, int64_t n, uint32_t* out, tenon_call* call) -> tenon_status { return report(call, static_cast<T*>(ctx)->param(name, n, out)); };
   table.port = [](void* ctx, tenon_str name, uint32_t* out, tenon_call* call) -> tenon_status { return report(call, static_cast<T*>(ctx)->port(name, out)); };

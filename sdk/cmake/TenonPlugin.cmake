@@ -14,10 +14,10 @@ function(tenon_add_plugin name)
             < ${CMAKE_CURRENT_SOURCE_DIR}/plugin.textproto > ${descriptor}
     DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/plugin.textproto ${proto_dir}/descriptor.proto
     VERBATIM)
-  set(section ${CMAKE_CURRENT_BINARY_DIR}/${name}.descriptor.S)
+  set(section ${CMAKE_CURRENT_BINARY_DIR}/${name}.descriptor.c)
   file(CONFIGURE OUTPUT ${section} @ONLY CONTENT
-       ".section .tenon.plugin,\"a\",@progbits\n.incbin \"@descriptor@\"\n.section .note.GNU-stack,\"\",@progbits\n")
-  set_source_files_properties(${section} PROPERTIES LANGUAGE C OBJECT_DEPENDS ${descriptor})
+       "__asm__(\".section .tenon.plugin,\\\"a\\\",@progbits\\n.incbin \\\"@descriptor@\\\"\\n.previous\");\n")
+  set_source_files_properties(${section} PROPERTIES OBJECT_DEPENDS ${descriptor})
 
   set(target tenon_plugin_${name})
   add_library(${target} MODULE ${ARG_SOURCES} ${section})

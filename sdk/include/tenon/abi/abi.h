@@ -1,10 +1,12 @@
-/* The ground of the plugin boundary: what every generated table stands on. C11; the C++ layer is tenon/sdk.
+/* The ground of the plugin boundary: what every generated table stands on. C11; the C++ layer is
+ * tenon/sdk.
  *
- * Rules. Every struct that may grow starts with tenon_hdr; `size` is sizeof at the writer's compile time and a
- * receiver tests it before it reads a later field (TENON_HAS). Strings are borrowed UTF-8. No C++ type, exception,
- * allocator or FILE* crosses. A call that fails returns a code and leaves a message through tenon_call.set_error.
- * Thread tags: [load] serialised, once; [control] between steps, may block and allocate; [step] inside a step, one at a
- * time per instance, no allocation, no blocking; [any] concurrent. */
+ * Rules. Every struct that may grow starts with tenon_hdr; `size` is sizeof at the writer's compile
+ * time and a receiver tests it before it reads a later field (TENON_HAS). Strings are borrowed
+ * UTF-8. No C++ type, exception, allocator or FILE* crosses. A call that fails returns a code and
+ * leaves a message through tenon_call.set_error. Thread tags: [load] serialised, once; [control]
+ * between steps, may block and allocate; [step] inside a step, one at a time per instance, no
+ * allocation, no blocking; [any] concurrent. */
 #ifndef TENON_ABI_ABI_H_
 #define TENON_ABI_ABI_H_
 
@@ -35,7 +37,8 @@ typedef struct tenon_hdr {
 #define TENON_HAS(p, f) ((p)->hdr.size >= offsetof(__typeof__(*(p)), f) + sizeof((p)->f))
 
 typedef struct tenon_str {
-  const char* ptr; /* UTF-8, not terminated; borrowed until the call returns unless said otherwise */
+  const char*
+      ptr; /* UTF-8, not terminated; borrowed until the call returns unless said otherwise */
   uint64_t len;
 } tenon_str;
 
@@ -54,18 +57,20 @@ enum {
   TENON_UNAVAILABLE = 14
 };
 
-typedef struct tenon_instance tenon_instance; /* opaque, the plugin's: one configured use of an image */
-typedef struct tenon_tensor tenon_tensor;     /* opaque, the core's: a counted handle on device data */
+typedef struct tenon_instance
+    tenon_instance;                       /* opaque, the plugin's: one configured use of an image */
+typedef struct tenon_tensor tenon_tensor; /* opaque, the core's: a counted handle on device data */
 
 /* One per call; the caller owns it; valid until the slot returns. */
 typedef struct tenon_call {
   tenon_hdr hdr;
-  void* ctx;                                                                     /* the caller's */
+  void* ctx;                                                                      /* the caller's */
   void (*set_error)(struct tenon_call* call, tenon_status code, const char* text, /* copies text */
                     uint64_t len);
 } tenon_call;
 
-/* DLPack's tensor view, field for field, so that a DLTensor of any other header is the same struct. */
+/* DLPack's tensor view, field for field, so that a DLTensor of any other header is the same struct.
+ */
 typedef struct tenon_dl_device {
   int32_t device_type; /* kDLCPU = 1, kDLCUDA = 2 */
   int32_t device_id;

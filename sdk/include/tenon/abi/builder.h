@@ -45,9 +45,10 @@ typedef struct tenon_builder_v1 {
    */
   int32_t (*has_key)(void* ctx, tenon_str key);
   /*
-   * [load] 1 when the file has a tensor of this name.
+   * [load] 1 and the shape when the file has a tensor of this name with one or two dimensions. n:
+   * rows; 1 for a vector; k: values in a row.
    */
-  int32_t (*has_tensor)(void* ctx, tenon_str name);
+  int32_t (*tensor_shape)(void* ctx, tenon_str name, int64_t* n, int64_t* k);
   /*
    * [load] Primitive 1, linear: declares the weight [n, k] of the tensor `name` and gives its id.
    * A wrong shape, a missing tensor or a type without a codec is refused by name. n: outputs; k:
@@ -80,7 +81,7 @@ TENON_STATIC_ASSERT(offsetof(tenon_builder_v1, get_uint) == 24, "append only");
 TENON_STATIC_ASSERT(offsetof(tenon_builder_v1, get_float) == 32, "append only");
 TENON_STATIC_ASSERT(offsetof(tenon_builder_v1, get_string) == 40, "append only");
 TENON_STATIC_ASSERT(offsetof(tenon_builder_v1, has_key) == 48, "append only");
-TENON_STATIC_ASSERT(offsetof(tenon_builder_v1, has_tensor) == 56, "append only");
+TENON_STATIC_ASSERT(offsetof(tenon_builder_v1, tensor_shape) == 56, "append only");
 TENON_STATIC_ASSERT(offsetof(tenon_builder_v1, site) == 64, "append only");
 TENON_STATIC_ASSERT(offsetof(tenon_builder_v1, param) == 72, "append only");
 TENON_STATIC_ASSERT(offsetof(tenon_builder_v1, port) == 80, "append only");

@@ -40,7 +40,8 @@ typedef struct tenon_cache_v1 {
    */
   tenon_status (*lookup)(tenon_instance* self, const tenon_cache_key* keys, uint32_t n_keys, uint32_t* pages, uint32_t* n_hit, tenon_call* call);
   /*
-   * [control] These pages now serve a sequence.
+   * [control] These pages now serve a sequence, or have served it until now; some may be unknown
+   * to the cache.
    */
   tenon_status (*use)(tenon_instance* self, const uint32_t* pages, uint32_t n_pages, tenon_call* call);
   /*

@@ -1,5 +1,5 @@
-// What a plugin's source includes. Derive from Plugin, write the methods of your interface's table (tables.hpp), and close
-// with TENON_PLUGIN(MyClass, "tenon.scheduler/1", SchedulerTable).
+// What a plugin's source includes. Derive from Plugin, write the methods of your interface's table
+// (tables.hpp), and close with TENON_PLUGIN(MyClass, "tenon.scheduler/1", SchedulerTable).
 #pragma once
 
 #include <cstring>
@@ -17,17 +17,28 @@ inline tenon_str str_of(std::string_view value) { return {value.data(), value.si
 class Params {
  public:
   explicit Params(const tenon_create_args& args) : args_(args) {}
-  std::int64_t get_int(std::string_view key) const { return find(key, TENON_PARAM_TYPE_INT64).value.i; }
-  bool get_bool(std::string_view key) const { return find(key, TENON_PARAM_TYPE_BOOL).value.i != 0; }
-  double get_double(std::string_view key) const { return find(key, TENON_PARAM_TYPE_DOUBLE).value.d; }
-  std::string_view get_string(std::string_view key) const { return text_of(find(key, TENON_PARAM_TYPE_STRING).value.s); }
+  std::int64_t get_int(std::string_view key) const {
+    return find(key, TENON_PARAM_TYPE_INT64).value.i;
+  }
+  bool get_bool(std::string_view key) const {
+    return find(key, TENON_PARAM_TYPE_BOOL).value.i != 0;
+  }
+  double get_double(std::string_view key) const {
+    return find(key, TENON_PARAM_TYPE_DOUBLE).value.d;
+  }
+  std::string_view get_string(std::string_view key) const {
+    return text_of(find(key, TENON_PARAM_TYPE_STRING).value.s);
+  }
 
  private:
-  // A key that the descriptor does not list is the author's mistake; the trampoline reports it as INTERNAL.
+  // A key that the descriptor does not list is the author's mistake; the trampoline reports it as
+  // INTERNAL.
   const tenon_param& find(std::string_view key, tenon_param_type type) const {
     for (std::uint64_t i = 0; i < args_.n_params; ++i)
-      if (text_of(args_.params[i].key) == key && args_.params[i].type == type) return args_.params[i];
-    throw std::invalid_argument("the descriptor has no parameter \"" + std::string(key) + "\" of the type that is read");
+      if (text_of(args_.params[i].key) == key && args_.params[i].type == type)
+        return args_.params[i];
+    throw std::invalid_argument("the descriptor has no parameter \"" + std::string(key) +
+                                "\" of the type that is read");
   }
   const tenon_create_args& args_;
 };
@@ -35,7 +46,9 @@ class Params {
 class Host {
  public:
   explicit Host(const tenon_host* host) : host_(host) {}
-  void log(int severity, std::string_view message) const { host_->log(host_->ctx, severity, str_of(message)); }
+  void log(int severity, std::string_view message) const {
+    host_->log(host_->ctx, severity, str_of(message));
+  }
   template <class Table>
   const Table* service(const char* id) const {
     return static_cast<const Table*>(host_->get_service(host_->ctx, id));
@@ -52,7 +65,8 @@ class Host {
   const tenon_host* host_;
 };
 
-// T is made from (const Host&, const Params&); a constructor that throws makes create() fail with the message.
+// T is made from (const Host&, const Params&); a constructor that throws makes create() fail with
+// the message.
 template <class T, template <class> class Table>
 const tenon_plugin_v1* plugin_entry(const char* const* interface_id) {
   static const char* id = *interface_id;
@@ -60,7 +74,8 @@ const tenon_plugin_v1* plugin_entry(const char* const* interface_id) {
       {sizeof(tenon_plugin_v1), 0, nullptr},
       TENON_ABI_EPOCH,
       0,
-      [](const tenon_create_args* args, tenon_instance** out, tenon_call* call) noexcept -> tenon_status {
+      [](const tenon_create_args* args, tenon_instance** out,
+         tenon_call* call) noexcept -> tenon_status {
         return guarded(call, [&]() -> Status {
           auto made = std::make_unique<T>(Host(args->host), Params(*args));
           *out = reinterpret_cast<tenon_instance*>(made.release());
@@ -76,9 +91,9 @@ const tenon_plugin_v1* plugin_entry(const char* const* interface_id) {
 
 }  // namespace tenon::sdk
 
-#define TENON_PLUGIN(Class, interface_id, Table)                                             \
-  TENON_EXPORT const tenon_plugin_v1* tenon_plugin_entry_v1(void) {                          \
-    static constexpr const char* kId = interface_id;                                         \
-    return tenon::sdk::plugin_entry<Class, tenon::sdk::Table>(&kId);                          \
-  }                                                                                          \
+#define TENON_PLUGIN(Class, interface_id, Table)                     \
+  TENON_EXPORT const tenon_plugin_v1* tenon_plugin_entry_v1(void) {  \
+    static constexpr const char* kId = interface_id;                 \
+    return tenon::sdk::plugin_entry<Class, tenon::sdk::Table>(&kId); \
+  }                                                                  \
   static_assert(true, "needs a semicolon")

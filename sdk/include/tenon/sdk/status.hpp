@@ -1,5 +1,5 @@
-// Errors on the plugin's side: a method returns Status; the trampoline turns it, or an exception, into the boundary's
-// code and message. Nothing that is thrown leaves the library.
+// Errors on the plugin's side: a method returns Status; the trampoline turns it, or an exception,
+// into the boundary's code and message. Nothing that is thrown leaves the library.
 #pragma once
 
 #include <exception>
@@ -25,15 +25,20 @@ class [[nodiscard]] Status {
   std::string message_;
 };
 
-inline Status invalid_argument(std::string message) { return {TENON_INVALID_ARGUMENT, std::move(message)}; }
-inline Status unimplemented(std::string message) { return {TENON_UNIMPLEMENTED, std::move(message)}; }
+inline Status invalid_argument(std::string message) {
+  return {TENON_INVALID_ARGUMENT, std::move(message)};
+}
+inline Status unimplemented(std::string message) {
+  return {TENON_UNIMPLEMENTED, std::move(message)};
+}
 
-#define TENON_SDK_TRY(expr)                                                   \
-  do {                                                                        \
+#define TENON_SDK_TRY(expr)                                                     \
+  do {                                                                          \
     if (auto tenon_status_ = (expr); !tenon_status_.ok()) return tenon_status_; \
   } while (0)
 
-inline tenon_status report(tenon_call* call, tenon_status code, const std::string& message) noexcept {
+inline tenon_status report(tenon_call* call, tenon_status code,
+                           const std::string& message) noexcept {
   if (code != TENON_OK && call != nullptr && call->set_error != nullptr)
     call->set_error(call, code, message.data(), message.size());
   return code;
@@ -45,7 +50,8 @@ tenon_status guarded(tenon_call* call, F&& body) noexcept {
     const Status status = body();
     return status.ok() ? TENON_OK : report(call, status.code(), status.message());
   } catch (const std::bad_alloc&) {
-    if (call != nullptr && call->set_error != nullptr) call->set_error(call, TENON_RESOURCE_EXHAUSTED, "out of memory", 13);
+    if (call != nullptr && call->set_error != nullptr)
+      call->set_error(call, TENON_RESOURCE_EXHAUSTED, "out of memory", 13);
     return TENON_RESOURCE_EXHAUSTED;
   } catch (const std::exception& error) {
     if (call != nullptr && call->set_error != nullptr) {
@@ -54,7 +60,8 @@ tenon_status guarded(tenon_call* call, F&& body) noexcept {
     }
     return TENON_INTERNAL;
   } catch (...) {
-    if (call != nullptr && call->set_error != nullptr) call->set_error(call, TENON_INTERNAL, "unknown exception", 17);
+    if (call != nullptr && call->set_error != nullptr)
+      call->set_error(call, TENON_INTERNAL, "unknown exception", 17);
     return TENON_INTERNAL;
   }
 }
@@ -72,7 +79,9 @@ class CallScope {
   CallScope(const CallScope&) = delete;
   CallScope& operator=(const CallScope&) = delete;
   tenon_call* call() { return &call_; }
-  Status finish(tenon_status code) { return code == TENON_OK ? Status() : Status(code, std::move(message_)); }
+  Status finish(tenon_status code) {
+    return code == TENON_OK ? Status() : Status(code, std::move(message_));
+  }
 
  private:
   tenon_call call_{};

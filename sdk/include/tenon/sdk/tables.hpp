@@ -85,8 +85,8 @@ class BuilderService {
   int32_t has_key(tenon_str key) const {
     return table_->has_key(table_->ctx, key);
   }
-  int32_t has_tensor(tenon_str name) const {
-    return table_->has_tensor(table_->ctx, name);
+  int32_t tensor_shape(tenon_str name, int64_t* n, int64_t* k) const {
+    return table_->tensor_shape(table_->ctx, name, n, k);
   }
   Status site(tenon_str name, int64_t n, int64_t k, uint32_t* out) const {
     CallScope scope;

@@ -1,0 +1,37 @@
+// What a model declared when it was loaded: the shapes against which every op call is checked. Ids
+// index these vectors.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "tenon/abi/builder.h"
+#include "tenon/abi/ops.h"
+
+namespace tenon {
+
+struct WeightShape {
+  std::string name;  // as in the file
+  std::int64_t n = 0, k = 0;
+  tenon_layout layout = TENON_LAYOUT_F32;
+  std::uint64_t bytes = 0;  // in the file
+};
+
+struct LinearGroupShape {
+  std::vector<std::uint32_t> weights;
+  tenon_epilogue epilogue = TENON_EPILOGUE_NONE;
+  std::int32_t norm = -1;
+  double norm_eps = 0;
+};
+
+struct ModelShape {
+  tenon_decoder decoder{};
+  tenon_attention_geometry attention{};
+  tenon_dl_type activation{};  // the backend's
+  std::vector<WeightShape> weights;
+  std::vector<LinearGroupShape> groups;
+  std::vector<std::string> ports;
+};
+
+}  // namespace tenon
