@@ -17,18 +17,30 @@ namespace {
 struct DigestFree {
   void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
 };
-using Digest = std::unique_ptr<EVP_MD_CTX, DigestFree>;
+struct FileClose {
+  void operator()(std::FILE* file) const { std::fclose(file); }
+};
 
-Digest new_sha256() {
-  Digest digest(EVP_MD_CTX_new());
-  EVP_DigestInit_ex(digest.get(), EVP_sha256(), nullptr);
-  return digest;
+}  // namespace
+
+struct Sha256::State {
+  std::unique_ptr<EVP_MD_CTX, DigestFree> digest{EVP_MD_CTX_new()};
+};
+
+Sha256::Sha256() : state_(std::make_unique<State>()) {
+  EVP_DigestInit_ex(state_->digest.get(), EVP_sha256(), nullptr);
 }
 
-std::string finish_hex(EVP_MD_CTX* digest) {
+Sha256::~Sha256() = default;
+
+void Sha256::update(std::span<const std::byte> bytes) {
+  EVP_DigestUpdate(state_->digest.get(), bytes.data(), bytes.size());
+}
+
+std::string Sha256::finish_hex() {
   std::array<unsigned char, EVP_MAX_MD_SIZE> raw{};
   unsigned int length = 0;
-  EVP_DigestFinal_ex(digest, raw.data(), &length);
+  EVP_DigestFinal_ex(state_->digest.get(), raw.data(), &length);
   static constexpr char kHex[] = "0123456789abcdef";
   std::string out;
   for (unsigned int i = 0; i < length; ++i) {
@@ -37,12 +49,6 @@ std::string finish_hex(EVP_MD_CTX* digest) {
   }
   return out;
 }
-
-struct FileClose {
-  void operator()(std::FILE* file) const { std::fclose(file); }
-};
-
-}  // namespace
 
 Hash128 hash_bytes(std::span<const std::byte> bytes, const Hash128& seed) {
   // The seed goes in as data: XXH3's own seed is 64 bits and would drop half of the chain.
@@ -59,9 +65,9 @@ Hash128 hash_text(std::string_view text, const Hash128& seed) {
 }
 
 std::string sha256_hex(std::span<const std::byte> bytes) {
-  Digest digest = new_sha256();
-  EVP_DigestUpdate(digest.get(), bytes.data(), bytes.size());
-  return finish_hex(digest.get());
+  Sha256 digest;
+  digest.update(bytes);
+  return digest.finish_hex();
 }
 
 Result<std::string> sha256_file(const std::string& path) {
@@ -74,12 +80,12 @@ Result<std::string> sha256_file(const std::string& path) {
                  .found = std::strerror(errno)};
   };
   if (!file) return failed();
-  Digest digest = new_sha256();
-  std::vector<unsigned char> buffer(1 << 20);
+  Sha256 digest;
+  std::vector<std::byte> buffer(1 << 20);
   for (std::size_t got = 0; (got = std::fread(buffer.data(), 1, buffer.size(), file.get())) > 0;)
-    EVP_DigestUpdate(digest.get(), buffer.data(), got);
+    digest.update({buffer.data(), got});
   if (std::ferror(file.get())) return failed();
-  return finish_hex(digest.get());
+  return digest.finish_hex();
 }
 
 }  // namespace tenon

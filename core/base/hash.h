@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -20,6 +21,21 @@ struct Hash128 {
 // XXH3-128 of `bytes`, chained on `seed` (the hash of what came before).
 Hash128 hash_bytes(std::span<const std::byte> bytes, const Hash128& seed = {});
 Hash128 hash_text(std::string_view text, const Hash128& seed = {});
+
+// SHA-256 of bytes that come in pieces.
+class Sha256 {
+ public:
+  Sha256();
+  ~Sha256();
+  Sha256(const Sha256&) = delete;
+  Sha256& operator=(const Sha256&) = delete;
+  void update(std::span<const std::byte> bytes);
+  std::string finish_hex();  // once, at the end
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
 
 std::string sha256_hex(std::span<const std::byte> bytes);
 // Streams the file; TENON-B001 when it cannot be read.
