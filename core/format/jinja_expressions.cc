@@ -143,6 +143,8 @@ Result<Value> Interpreter::evaluate(NodeId id, Scope* scope) {
     }
   }();
   --depth_;
+  // A comparison that ran out of work has no meaning.
+  if (out.ok() && work_.spent()) TENON_TRY(check(node.line));
   return out;
 }
 
