@@ -1,0 +1,2 @@
+tenon_fuzz_target(manifest_fuzz SOURCES manifest_fuzz.cc DEPS tenon_core_manifest)
+tenon_fuzz_target(plugin_fuzz SOURCES plugin_fuzz.cc DEPS tenon_core_plugin)
