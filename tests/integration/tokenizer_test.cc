@@ -1,16 +1,16 @@
 // The tokenizer and chat template of the real SmolLM2 file against what the reference made of the
-// same texts (tokenizer_golden.py). TENON_TEST_MODEL names the file; without it these are skipped.
+// same texts (tokenizer_golden.py).
 #include "core/format/tokenizer.h"
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <fstream>
 #include <optional>
 #include <random>
 #include <sstream>
 
 #include "core/format/chat_template.h"
+#include "tests/integration/test_model.h"
 
 namespace tenon {
 namespace {
@@ -18,9 +18,9 @@ namespace {
 class RealTokenizer : public testing::Test {
  protected:
   void SetUp() override {
-    const char* path = std::getenv("TENON_TEST_MODEL");
-    if (!path || !std::ifstream(path)) GTEST_SKIP() << "TENON_TEST_MODEL names no file";
-    Result<GgufFile> file = GgufFile::open(path);
+    const std::optional<std::string> path = test_model_path();
+    if (!path) GTEST_SKIP() << kNoTestModel;
+    Result<GgufFile> file = GgufFile::open(*path);
     ASSERT_TRUE(file.ok()) << file.error().to_string();
     file_.emplace(std::move(file).value());
     Result<Tokenizer> tokenizer = Tokenizer::from_gguf(*file_);

@@ -1,0 +1,111 @@
+// 64 positions of the real model against an implementation that shares nothing with this tree
+// (golden.py). `exact` stands for the meaning of the model, `cpu` for what is served.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "tests/integration/numerics.h"
+#include "tests/integration/numerics_golden.h"
+#include "tests/integration/test_model.h"
+
+namespace tenon {
+namespace {
+
+// What the 16 most likely tokens and the lump of all others say of KL(golden || ours): never more
+// than the whole vocabulary would.
+double lumped_kl(const GoldenPosition& golden, const Distribution& ours) {
+  std::vector<float> p = {golden.rest}, q;
+  double rest = 0;
+  for (const float logprob : ours) rest += std::exp(double{logprob});
+  for (const auto& [token, logprob] : golden.top) {
+    p.push_back(logprob);
+    q.push_back(ours[static_cast<std::size_t>(token)]);
+    rest -= std::exp(double{q.back()});
+  }
+  q.insert(q.begin(), static_cast<float>(std::log(std::max(rest, 1e-30))));
+  return kl_divergence(p, q);
+}
+
+struct Difference {
+  Agreement agreement;
+  double most_logprob = 0;  // of the token that is there and of the 16, in absolute terms
+};
+
+Difference compare(const Golden& golden, const std::vector<TextDistributions>& ours) {
+  Difference out;
+  for (const GoldenPosition& at : golden.positions) {
+    const Distribution& d = ours[at.text][at.position - 1];
+    out.agreement.add(lumped_kl(at, d), most_likely(d) == at.top[0].first);
+    const std::int32_t next = golden.texts[at.text][at.position];
+    const auto differ = [&](std::int32_t token, float logprob) {
+      out.most_logprob = std::max(
+          out.most_logprob, std::abs(double{d[static_cast<std::size_t>(token)]} - logprob));
+    };
+    differ(next, at.next);
+    for (const auto& [token, logprob] : at.top) differ(token, logprob);
+  }
+  std::printf("mean KL %.3g, most %.3g; log-probability off by at most %.3g; top-1 %zu of %zu\n",
+              out.agreement.mean_kl(), out.agreement.kl_most, out.most_logprob,
+              out.agreement.same_top, out.agreement.positions);
+  return out;
+}
+
+class GoldenTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    const std::optional<std::string> path = test_model_path();
+    if (!path) GTEST_SKIP() << kNoTestModel;
+    path_ = *path;
+    golden_ = read_numerics_golden();
+    ASSERT_EQ(golden_.positions.size(), 64u);
+  }
+
+  std::vector<TextDistributions> score_with(const char* backend) {
+    auto engine = load_test_engine(backend, path_);
+    if (!engine.ok()) return ADD_FAILURE() << engine.error().to_string(), Texts{};
+    auto scored = score(**engine, golden_.texts);
+    if (!scored.ok()) return ADD_FAILURE() << scored.error().to_string(), Texts{};
+    return std::move(scored).value();
+  }
+
+  using Texts = std::vector<TextDistributions>;
+  std::string path_;
+  Golden golden_;
+};
+
+TEST_F(GoldenTest, ExactAgrees) {
+  const auto ours = score_with(kExact);
+  ASSERT_FALSE(ours.empty());
+  const Difference difference = compare(golden_, ours);
+  EXPECT_LT(difference.agreement.mean_kl(), 1e-9);
+  EXPECT_LT(difference.most_logprob, 1e-3);
+  EXPECT_EQ(difference.agreement.same_top, difference.agreement.positions);
+}
+
+TEST_F(GoldenTest, CpuAgreesWithinTheQuantisedBound) {
+  const auto ours = score_with(kCpu);
+  ASSERT_FALSE(ours.empty());
+  const Difference difference = compare(golden_, ours);
+  EXPECT_LT(difference.agreement.mean_kl(), 1e-2);
+  EXPECT_LT(difference.most_logprob, 1);
+  EXPECT_GE(difference.agreement.top1(), 0.9);
+}
+
+TEST_F(GoldenTest, CpuHasTheBitsOfTheContract) {
+  const auto cpu = score_with(kCpu), contract = score_with(kContract);
+  ASSERT_EQ(cpu.size(), golden_.texts.size());
+  ASSERT_EQ(contract.size(), golden_.texts.size());
+  for (std::size_t t = 0; t < cpu.size(); ++t) {
+    ASSERT_EQ(cpu[t].size(), golden_.texts[t].size() - 1);
+    ASSERT_EQ(contract[t].size(), cpu[t].size());
+    for (std::size_t i = 0; i < cpu[t].size(); ++i)
+      EXPECT_EQ(std::memcmp(cpu[t][i].data(), contract[t][i].data(),
+                            cpu[t][i].size() * sizeof(float)),
+                0)
+          << "text " << t << ", position " << i + 1;
+  }
+}
+
+}  // namespace
+}  // namespace tenon
