@@ -5,10 +5,10 @@ Run by hand when the reference changes:
 
     python3 tests/integration/golden.py MODEL.gguf tests/fixtures/numerics/smollm2.golden
 
-It needs the PyPI packages torch (a CPU build will do), transformers, gguf, tokenizers and numpy; written with torch
-2.15.0, transformers 5.23.0, gguf 0.19.0. transformers reads the file itself: it dequantises the weights to float32, puts the rows of
-Q and K back into its own order and computes in float32 with its eager attention. Tokens are those of
-tokenizer_golden.py, which builds the tokenizer from the file's own vocabulary.
+It needs the PyPI packages torch (a CPU build will do), transformers, accelerate, gguf and tokenizers; written with
+torch 2.15.0, transformers 5.24.0, gguf 0.19.0. transformers reads the file itself: it dequantises the weights to
+float32, puts the rows of Q and K back into its own order and computes in float32 with its eager attention. Tokens are
+those of tokenizer_golden.py, which builds the tokenizer from the file's own vocabulary.
 
 The file, one record a line; log-probabilities are natural:
 

@@ -78,8 +78,8 @@ TEST_F(GoldenTest, ExactAgrees) {
   const auto ours = score_with(kExact);
   ASSERT_FALSE(ours.empty());
   const Difference difference = compare(golden_, ours);
-  EXPECT_LT(difference.agreement.mean_kl(), 1e-9);
-  EXPECT_LT(difference.most_logprob, 1e-3);
+  EXPECT_LT(difference.agreement.mean_kl(), 1e-10);
+  EXPECT_LT(difference.most_logprob, 1e-4);
   EXPECT_EQ(difference.agreement.same_top, difference.agreement.positions);
 }
 
@@ -87,9 +87,9 @@ TEST_F(GoldenTest, CpuAgreesWithinTheQuantisedBound) {
   const auto ours = score_with(kCpu);
   ASSERT_FALSE(ours.empty());
   const Difference difference = compare(golden_, ours);
-  EXPECT_LT(difference.agreement.mean_kl(), 1e-2);
-  EXPECT_LT(difference.most_logprob, 1);
-  EXPECT_GE(difference.agreement.top1(), 0.9);
+  EXPECT_LT(difference.agreement.mean_kl(), 4e-3);
+  EXPECT_LT(difference.most_logprob, 0.6);
+  EXPECT_GE(difference.agreement.top1(), 0.98);
 }
 
 TEST_F(GoldenTest, CpuHasTheBitsOfTheContract) {
