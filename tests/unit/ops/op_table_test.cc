@@ -99,7 +99,8 @@ TEST(OpTable, CostCountsMultiplyAddsAndWeightBytes) {
   Tensor x = matrix(5, 96);
   const auto op = linear(0);
   Tensor* in[] = {&x};
-  const OpCost cost = find_op(TENON_OP_LINEAR_GROUP)->cost(model(), &op.hdr, in);
+  const OpCost cost =
+      find_op(TENON_OP_LINEAR_GROUP)->cost(model(), &op.hdr, std::span<Tensor* const>(in));
   EXPECT_EQ(cost.multiply_adds, 5.0 * 2 * 64 * 96);
   EXPECT_EQ(cost.weight_bytes, 2.0 * 3840);
 }
