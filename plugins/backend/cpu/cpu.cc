@@ -17,6 +17,9 @@ namespace {
 using sdk::Status;
 
 bool machine_has_avx512vnni() {
+#ifdef TENON_AVX512_EMULATION
+  return true;
+#endif
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
 }

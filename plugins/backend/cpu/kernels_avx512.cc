@@ -1,10 +1,14 @@
 // AVX-512 VNNI: the products, 16 outputs in one register and four multiply-adds a lane and
 // instruction. The rest is AVX2's.
-#include <immintrin.h>
-
 #include "kernels.h"
 
+#ifdef TENON_AVX512_EMULATION  // tests: a header with the instructions in portable C
+#include TENON_AVX512_EMULATION
+#define TENON_AVX512
+#else
+#include <immintrin.h>
 #define TENON_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma,f16c")))
+#endif
 
 namespace tenon::cpu {
 namespace {

@@ -12,7 +12,7 @@ namespace {
 using Matrix = TestBackend::Matrix;
 
 std::vector<std::string> contract_backends() {
-  std::vector<std::string> out = {"avx2"};
+  std::vector<std::string> out = {"avx2", "emulated"};
   if (__builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512vl"))
     out.push_back("avx512vnni");
