@@ -4,7 +4,9 @@
 function(tenon_compile_options target)
   target_compile_features(${target} PUBLIC cxx_std_20)
   target_compile_options(${target} PRIVATE
-    -Wall -Wextra -Wno-missing-field-initializers -ffp-contract=off -march=x86-64-v3 -fvisibility=hidden)
+    -Wall -Wextra -Wno-missing-field-initializers
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>  # false alarms on std::string in gcc 12 (its bug 105329)
+    -ffp-contract=off -march=x86-64-v3 -fvisibility=hidden)
   target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR})
   if(TENON_SANITIZE STREQUAL "address")
     target_compile_options(${target} PRIVATE -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
@@ -31,6 +33,30 @@ function(tenon_core_library folder)
     target_link_libraries(${target} PUBLIC tenon_core_${dep})
   endforeach()
   target_link_libraries(${target} PUBLIC tenon::abi PRIVATE ${ARG_PRIVATE})
+endfunction()
+
+# tenon_protobuf_library(<target> PROTO <path from the root> [STANDARD <c++ standard>]): the code of one schema, included by
+# that path with .pb.h. Only .cc files may include it. STANDARD is for a schema with a field whose name the generator does
+# not know to be a keyword of a later standard.
+function(tenon_protobuf_library target)
+  cmake_parse_arguments(ARG "" "PROTO;STANDARD" "" ${ARGN})
+  set(out ${PROJECT_BINARY_DIR}/generated)
+  string(REGEX REPLACE "[.]proto$" ".pb" stem ${ARG_PROTO})
+  file(MAKE_DIRECTORY ${out})
+  add_custom_command(
+    OUTPUT ${out}/${stem}.cc ${out}/${stem}.h
+    COMMAND protobuf::protoc --proto_path=${PROJECT_SOURCE_DIR} --cpp_out=${out} ${ARG_PROTO}
+    DEPENDS ${PROJECT_SOURCE_DIR}/${ARG_PROTO}
+    VERBATIM)
+  add_library(${target} STATIC ${out}/${stem}.cc ${out}/${stem}.h)
+  set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON)
+  tenon_compile_options(${target})
+  target_compile_options(${target} PRIVATE -w)
+  if(ARG_STANDARD)
+    set_source_files_properties(${out}/${stem}.cc PROPERTIES COMPILE_OPTIONS -std=c++${ARG_STANDARD})
+  endif()
+  target_include_directories(${target} SYSTEM PUBLIC ${out})
+  target_link_libraries(${target} PUBLIC protobuf::libprotobuf)
 endfunction()
 
 # tenon_unit_test(<folder> SOURCES ... [DEPS <targets>]): one GoogleTest program for tests/unit/<folder>.

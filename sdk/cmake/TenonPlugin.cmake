@@ -1,35 +1,45 @@
-# tenon_add_plugin(<name> SOURCES ...): one plugin library from a folder that holds plugin.textproto.
+# tenon_add_plugin(<name> SOURCES ... [LIBRARIES ...] [DESCRIPTOR <file>]): the plugin library tenon_plugin_<name>.
 #
-# The library exports one symbol, resolves every symbol at link time, and carries its descriptor (serialised
-# plugin.textproto) in the ELF section .tenon.plugin, where it is read without running code. Use it from the plugin's folder.
-set(TENON_SDK_CMAKE_DIR ${CMAKE_CURRENT_LIST_DIR})
-
+# The library exports one symbol, resolves every symbol at link time, and carries its descriptor in an ELF section, where
+# it is read without running code. Use it from the folder that holds plugin.textproto.
 function(tenon_add_plugin name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;LIBRARIES" ${ARGN})
-  set(descriptor ${CMAKE_CURRENT_BINARY_DIR}/${name}.descriptor)
-  set(proto_dir ${TENON_SDK_CMAKE_DIR}/../abi)
-  add_custom_command(
-    OUTPUT ${descriptor}
-    COMMAND protobuf::protoc --proto_path=${proto_dir} --encode=tenon.plugin.v1.Descriptor descriptor.proto
-            < ${CMAKE_CURRENT_SOURCE_DIR}/plugin.textproto > ${descriptor}
-    DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/plugin.textproto ${proto_dir}/descriptor.proto
-    VERBATIM)
-  set(section ${CMAKE_CURRENT_BINARY_DIR}/${name}.descriptor.c)
-  file(CONFIGURE OUTPUT ${section} @ONLY CONTENT
-       "__asm__(\".section .tenon.plugin,\\\"a\\\",@progbits\\n.incbin \\\"@descriptor@\\\"\\n.previous\");\n")
-  set_source_files_properties(${section} PROPERTIES OBJECT_DEPENDS ${descriptor})
-
+  cmake_parse_arguments(ARG "" "DESCRIPTOR" "SOURCES;LIBRARIES" ${ARGN})
+  if(NOT ARG_DESCRIPTOR)
+    set(ARG_DESCRIPTOR plugin.textproto)
+  endif()
   set(target tenon_plugin_${name})
-  add_library(${target} MODULE ${ARG_SOURCES} ${section})
+  add_library(${target} MODULE ${ARG_SOURCES})
+  tenon_embed_descriptor(${target} ${CMAKE_CURRENT_SOURCE_DIR}/${ARG_DESCRIPTOR})
   target_link_libraries(${target} PRIVATE tenon::sdk ${ARG_LIBRARIES})
   target_compile_features(${target} PRIVATE cxx_std_20)
+  set(map ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/plugin.map)
   set_target_properties(${target} PROPERTIES
     OUTPUT_NAME ${name} PREFIX "" POSITION_INDEPENDENT_CODE ON
     CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON
     LIBRARY_OUTPUT_DIRECTORY ${TENON_PLUGIN_OUTPUT_DIRECTORY}
-    LINK_DEPENDS ${TENON_SDK_CMAKE_DIR}/plugin.map)
+    LINK_DEPENDS ${map})
   target_compile_options(${target} PRIVATE
     -ffp-contract=off $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fno-gnu-unique>)
-  target_link_options(${target} PRIVATE
-    -Wl,--version-script=${TENON_SDK_CMAKE_DIR}/plugin.map -Wl,-z,defs,-z,now,-z,relro,-z,noexecstack)
+  target_link_options(${target} PRIVATE -Wl,--version-script=${map} -Wl,-z,defs,-z,now,-z,relro,-z,noexecstack)
+endfunction()
+
+# tenon_embed_descriptor(<target> <plugin.textproto>): checks the text against the schema and puts it, serialised, into the
+# section .tenon.plugin of the target.
+function(tenon_embed_descriptor target textproto)
+  set(schema ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/../abi)
+  set(descriptor ${CMAKE_CURRENT_BINARY_DIR}/${target}.descriptor)
+  add_custom_command(
+    OUTPUT ${descriptor}
+    COMMAND protobuf::protoc --proto_path=${schema} --encode=tenon.plugin.v1.Descriptor descriptor.proto
+            < ${textproto} > ${descriptor}
+    DEPENDS ${textproto} ${schema}/descriptor.proto
+    COMMENT "Encoding ${textproto}"
+    VERBATIM)
+  # C, not assembler: no further language to enable.
+  set(section ${descriptor}.c)
+  file(CONFIGURE OUTPUT ${section} @ONLY CONTENT [[
+__asm__(".pushsection .tenon.plugin,\"a\",@progbits\n.incbin \"@descriptor@\"\n.popsection");
+]])
+  set_source_files_properties(${section} PROPERTIES OBJECT_DEPENDS ${descriptor})
+  target_sources(${target} PRIVATE ${section})
 endfunction()

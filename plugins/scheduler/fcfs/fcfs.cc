@@ -79,7 +79,7 @@ class Fcfs {
       while (pages > free && last > i + 1) {
         const tenon_request_view& victim = view->running[--last];
         out->preempt[out->n_preempt++] = victim.id;
-        free += victim.held_pages;
+        free += victim.freed_pages;
       }
       if (pages > free || end == r.computed) continue;
       out->items[out->n_items++] = {r.id, r.computed, end};

@@ -27,6 +27,8 @@ typedef struct tenon_request_view {
   int32_t limit; /* known never grows beyond this */
   int32_t held_pages; /* pages it holds; 0 while waiting */
   int32_t extra_pages; /* pages it needs once beyond ceil(tokens / 64): copies of shared pages that it will write */
+  int32_t freed_pages; /* pages that preempting it would make available: those that no other sequence holds */
+  int32_t reserved; /* 0 */
 } tenon_request_view;
 
 /*

@@ -1,0 +1,263 @@
+// Builds a Tokenizer from a GGUF file's metadata: token texts out of the byte alphabet into one
+// arena, and the merges as pairs of ids.
+#include <algorithm>
+#include <array>
+#include <limits>
+
+#include "core/base/suggest.h"
+#include "core/format/tokenizer.h"
+#include "core/format/utf8.h"
+
+namespace tenon {
+namespace {
+
+constexpr std::uint32_t kAlphabetEnd = 324;  // 256 + the 68 bytes that do not stand for themselves
+
+// Byte-level vocabularies write each byte as a printable character: itself where Latin-1 prints it,
+// else the next free one from U+0100 on. Code point to byte; -1: not in the alphabet.
+constexpr std::array<std::int16_t, kAlphabetEnd> make_alphabet() {
+  std::array<std::int16_t, kAlphabetEnd> out{};
+  for (auto& byte : out) byte = -1;
+  std::uint32_t next = 256;
+  for (std::uint32_t byte = 0; byte < 256; ++byte) {
+    const bool itself = (byte >= 33 && byte <= 126) || (byte >= 161 && byte != 173);
+    out[itself ? byte : next++] = static_cast<std::int16_t>(byte);
+  }
+  return out;
+}
+constexpr std::array<std::int16_t, kAlphabetEnd> kAlphabet = make_alphabet();
+
+// Writes the bytes that `text` stands for to `out` (room for text.size()); the number of bytes, or
+// -1 when a character is not in the alphabet.
+std::ptrdiff_t from_alphabet(std::string_view text, char* out) {
+  char* end = out;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t length = utf8_length(text, at);
+    if (length == 0 || length > 2) return -1;
+    const std::uint32_t code = utf8_decode(text, at, length);
+    if (code >= kAlphabetEnd || kAlphabet[code] < 0) return -1;
+    *end++ = static_cast<char>(kAlphabet[code]);
+    at += length;
+  }
+  return end - out;
+}
+
+template <class T>
+Hash128 hash_items(const std::vector<T>& items, const Hash128& seed) {
+  return hash_bytes(std::as_bytes(std::span(items)), seed);
+}
+
+}  // namespace
+
+class TokenizerLoader {
+ public:
+  TokenizerLoader(const GgufFile& file, Tokenizer& tokenizer) : file_(file), out_(tokenizer) {}
+
+  Status load() {
+    TENON_TRY(load_kinds());
+    TENON_TRY(load_texts());
+    TENON_TRY(load_merges());
+    // After the merges, which speak of texts in the alphabet only.
+    for (const std::int32_t id : odd_) out_.normal_.insert(id);
+    TENON_TRY(load_named_ids());
+    sort_special();
+    return {};
+  }
+
+ private:
+  Error fail(std::string id, std::string message, std::string found, std::string expected) const {
+    return {.code = Code::kInvalidArgument,
+            .id = std::move(id),
+            .message = std::move(message),
+            .where = file_.path(),
+            .found = std::move(found),
+            .expected = std::move(expected),
+            .fix = "convert the model again with a current converter"};
+  }
+
+  Status load_kinds() {
+    TENON_ASSIGN(texts_, file_.get_strings("tokenizer.ggml.tokens"));
+    constexpr std::size_t kMost = std::numeric_limits<std::int32_t>::max();
+    if (texts_.empty() || texts_.size() > kMost)
+      return fail("TENON-F032", "the vocabulary's size cannot be used",
+                  std::to_string(texts_.size()) + " tokens", "1 to 2^31 - 1 tokens");
+    out_.kinds_.assign(texts_.size(), TokenKind::kNormal);
+    if (!file_.has("tokenizer.ggml.token_type")) return {};
+    TENON_ASSIGN(const std::vector<std::int64_t> types,
+                 file_.get_ints("tokenizer.ggml.token_type"));
+    if (types.size() != texts_.size())
+      return fail("TENON-F033", "token types and tokens differ in number",
+                  std::to_string(types.size()) + " types",
+                  std::to_string(texts_.size()) + ", one for each token");
+    for (std::size_t i = 0; i < types.size(); ++i) {
+      if (types[i] < 1 || types[i] > 6)
+        return fail("TENON-F033", "token " + std::to_string(i) + " has an unknown type",
+                    std::to_string(types[i]), "1 to 6");
+      out_.kinds_[i] = static_cast<TokenKind>(types[i]);
+    }
+    return {};
+  }
+
+  Status load_texts() {
+    std::uint64_t total = 0;
+    for (const std::string_view text : texts_) total += text.size();
+    if (total > std::numeric_limits<std::uint32_t>::max())
+      return fail("TENON-F032", "the vocabulary's texts are too long",
+                  std::to_string(total) + " bytes", "less than 4 GiB");
+    out_.arena_ = std::make_unique<char[]>(total + 1);
+    out_.offsets_.assign(texts_.size() + 1, 0);
+    out_.normal_.reserve(texts_.size(), {out_.arena_.get(), out_.offsets_.data()});
+    for (std::size_t i = 0; i < texts_.size(); ++i) load_text(static_cast<std::int32_t>(i));
+    out_.byte_ids_.fill(-1);
+    out_.covers_all_bytes_ = true;
+    for (std::size_t byte = 0; byte < 256; ++byte) {
+      const char c = static_cast<char>(byte);
+      out_.byte_ids_[byte] = out_.normal_.find({&c, 1});
+      out_.covers_all_bytes_ &= out_.byte_ids_[byte] >= 0;
+    }
+    return {};
+  }
+
+  void load_text(std::int32_t id) {
+    const auto i = static_cast<std::size_t>(id);
+    const TokenKind kind = out_.kind(id);
+    char* const target = out_.arena_.get() + out_.offsets_[i];
+    std::ptrdiff_t bytes = -1;
+    if (kind == TokenKind::kNormal || kind == TokenKind::kByte) {
+      bytes = from_alphabet(texts_[i], target);
+      if (bytes < 0) odd_.push_back(id);
+    }
+    if (bytes < 0) {
+      std::copy(texts_[i].begin(), texts_[i].end(), target);
+      out_.offsets_[i + 1] = out_.offsets_[i] + static_cast<std::uint32_t>(texts_[i].size());
+    } else {
+      out_.offsets_[i + 1] = out_.offsets_[i] + static_cast<std::uint32_t>(bytes);
+      if (bytes > 0) out_.normal_.insert(id);
+    }
+  }
+
+  Status load_merges() {
+    TENON_ASSIGN(const std::span<const std::string_view> merges,
+                 file_.get_strings("tokenizer.ggml.merges"));
+    if (merges.size() > std::numeric_limits<std::int32_t>::max())
+      return fail("TENON-F035", "there are too many merges", std::to_string(merges.size()),
+                  "less than 2^31");
+    out_.merges_.reserve(merges.size());
+    std::vector<std::int32_t> triples;
+    triples.reserve(merges.size() * 3);
+    std::string buffer;
+    for (std::size_t rank = 0; rank < merges.size(); ++rank) {
+      const std::string_view merge = merges[rank];
+      // Neither side is empty, and a space is not in the alphabet.
+      const std::size_t space = merge.find(' ', 1);
+      std::ptrdiff_t left = -1, right = -1;
+      if (space != std::string_view::npos) {
+        buffer.resize(merge.size());
+        left = from_alphabet(merge.substr(0, space), buffer.data());
+        if (left > 0) right = from_alphabet(merge.substr(space + 1), buffer.data() + left);
+      }
+      const std::string_view both(
+          buffer.data(), static_cast<std::size_t>(left > 0 && right > 0 ? left + right : 0));
+      const auto middle = static_cast<std::size_t>(std::max<std::ptrdiff_t>(left, 0));
+      const std::int32_t a = both.empty() ? -1 : out_.normal_.find(both.substr(0, middle));
+      const std::int32_t b = both.empty() ? -1 : out_.normal_.find(both.substr(middle));
+      const std::int32_t token = both.empty() ? -1 : out_.normal_.find(both);
+      if (a < 0 || b < 0 || token < 0)
+        return fail("TENON-F035",
+                    "merge " + std::to_string(rank) + " names a token that does not exist",
+                    quote_for_message(merge), "two tokens of the vocabulary whose sum is one too");
+      out_.merges_.insert(a, b, {static_cast<std::uint32_t>(rank), token});
+      triples.insert(triples.end(), {a, b, token});
+    }
+    set_identity(triples);
+    return {};
+  }
+
+  void set_identity(const std::vector<std::int32_t>& triples) {
+    Hash128 hash = hash_text("tenon.tokenizer/1");
+    hash = hash_text(out_.pretokenizer_.rule().name, hash);
+    hash = hash_text({out_.arena_.get(), out_.offsets_.back()}, hash);
+    hash = hash_items(out_.offsets_, hash);
+    hash = hash_items(out_.kinds_, hash);
+    out_.identity_ = hash_items(triples, hash);
+  }
+
+  Status load_id(std::string_view key, std::optional<std::int32_t>& out) {
+    if (!file_.has(key)) return {};
+    TENON_ASSIGN(const std::uint64_t id, file_.get_uint(key));
+    if (id >= out_.kinds_.size())
+      return fail("TENON-F036", std::string(key) + " is no token", std::to_string(id),
+                  "less than " + std::to_string(out_.kinds_.size()));
+    out = static_cast<std::int32_t>(id);
+    // Some files mark these as user-defined, which text from strangers could then spell.
+    if (out_.kinds_[id] == TokenKind::kUserDefined) out_.kinds_[id] = TokenKind::kControl;
+    return {};
+  }
+
+  Status load_named_ids() {
+    TENON_TRY(load_id("tokenizer.ggml.bos_token_id", out_.bos_));
+    TENON_TRY(load_id("tokenizer.ggml.eos_token_id", out_.eos_));
+    TENON_TRY(load_id("tokenizer.ggml.eot_token_id", out_.eot_));
+    out_.add_bos_ = out_.pretokenizer_.rule().bos_when_unstated;
+    if (file_.has("tokenizer.ggml.add_bos_token")) {
+      TENON_ASSIGN(out_.add_bos_, file_.get_bool("tokenizer.ggml.add_bos_token"));
+    }
+    if (out_.add_bos_ && !out_.bos_)
+      return fail("TENON-F036", "a BOS token is to be added but none is named",
+                  "no tokenizer.ggml.bos_token_id", "the id of the BOS token");
+    return {};
+  }
+
+  void sort_special() {
+    for (std::int32_t id = 0; id < out_.vocabulary_size(); ++id) {
+      const bool special = out_.is_control(id) || out_.kind(id) == TokenKind::kUserDefined;
+      if (!special || out_.token_bytes(id).empty()) continue;
+      out_.special_.push_back(id);
+      out_.special_start_[static_cast<unsigned char>(out_.token_bytes(id)[0])] = true;
+    }
+    std::sort(out_.special_.begin(), out_.special_.end(), [&](std::int32_t a, std::int32_t b) {
+      const int c = out_.token_bytes(a).compare(out_.token_bytes(b));
+      return c != 0 ? c < 0 : a < b;
+    });
+  }
+
+  const GgufFile& file_;
+  Tokenizer& out_;
+  std::span<const std::string_view> texts_;
+  std::vector<std::int32_t> odd_;  // normal tokens that are not written in the alphabet
+};
+
+Result<Tokenizer> Tokenizer::from_gguf(const GgufFile& file) {
+  TENON_ASSIGN(const std::string_view model, file.get_string("tokenizer.ggml.model"));
+  if (model != "gpt2")
+    return Error{.code = Code::kUnimplemented,
+                 .id = "TENON-F030",
+                 .message = "this kind of tokenizer is not supported",
+                 .where = file.path(),
+                 .found = "tokenizer.ggml.model " + quote_for_message(model),
+                 .expected = "\"gpt2\" (byte-level BPE)",
+                 .fix = "use a model with a byte-level BPE tokenizer"};
+  std::string_view pre = "default";
+  if (file.has("tokenizer.ggml.pre")) {
+    TENON_ASSIGN(pre, file.get_string("tokenizer.ggml.pre"));
+  }
+  const PretokenizerRule* rule = find_pretokenizer_rule(pre);
+  if (!rule) {
+    std::string known;
+    for (const std::string& name : pretokenizer_names())
+      known += (known.empty() ? "" : ", ") + name;
+    return Error{.code = Code::kUnimplemented,
+                 .id = "TENON-F031",
+                 .message = "this pre-tokenizer is not known",
+                 .where = file.path(),
+                 .found = "tokenizer.ggml.pre " + quote_for_message(pre),
+                 .expected = "one of " + known,
+                 .fix = suggest_fix(pre.substr(0, 80), pretokenizer_names())};
+  }
+  TENON_ASSIGN(Pretokenizer pretokenizer, Pretokenizer::create(*rule));
+  Tokenizer out(std::move(pretokenizer));
+  TENON_TRY(TokenizerLoader(file, out).load());
+  return out;
+}
+
+}  // namespace tenon

@@ -1,0 +1,61 @@
+#include "core/plugin/assembly.h"
+
+#include "core/manifest/version.h"
+#include "core/plugin/compose.h"
+
+namespace tenon {
+namespace {
+
+Result<const PluginFile*> pinned_file(const Manifest& manifest, const ManifestRole& role,
+                                      PluginCatalog& catalog) {
+  const std::string path = manifest_path(manifest, role.library->path);
+  TENON_ASSIGN(const PluginFile* file, catalog.add_library(path));
+  if (!role.library->sha256.empty() && role.library->sha256 != file->sha256)
+    return Error{.code = Code::kFailedPrecondition,
+                 .id = "TENON-P024",
+                 .message = "the library of role " + role.role + " is not the pinned one",
+                 .where = role.where,
+                 .found = "sha256 " + file->sha256 + " of " + path,
+                 .expected = "sha256 " + role.library->sha256,
+                 .fix = "restore the file, or write the new sha256 if the change is wanted"};
+  if (file->descriptor.id != role.plugin)
+    return Error{.code = Code::kInvalidArgument,
+                 .id = "TENON-P025",
+                 .message = path + " is another plugin",
+                 .where = role.where,
+                 .found = file->descriptor.id,
+                 .expected = role.plugin};
+  const std::optional<Version> version = parse_version(file->descriptor.version);
+  const std::optional<VersionRange> range = parse_version_range(role.version);
+  if (!version || !range || !range->contains(*version))
+    return Error{.code = Code::kNotFound,
+                 .id = "TENON-P021",
+                 .message = "the pinned library of " + role.plugin + " does not fit the version",
+                 .where = role.where,
+                 .found = file->descriptor.version,
+                 .expected = "\"" + role.version + "\""};
+  return file;
+}
+
+}  // namespace
+
+Result<std::vector<ChosenPlugin>> choose_plugins(const Manifest& manifest, PluginCatalog& catalog) {
+  std::vector<const ManifestRole*> roles = {&manifest.network, &manifest.backend,
+                                            &manifest.attention, &manifest.scheduler};
+  for (const ManifestRole& role : manifest.cache) roles.push_back(&role);
+  std::vector<ChosenPlugin> out;
+  std::vector<ComposedPlugin> composed;
+  for (const ManifestRole* role : roles) {
+    TENON_ASSIGN(const PluginFile* file,
+                 role->library ? pinned_file(manifest, *role, catalog)
+                               : catalog.find(role->plugin, role->version, role->where));
+    TENON_ASSIGN(ResolvedParams params,
+                 resolve_params(file->descriptor, role->params, role->where));
+    out.push_back({role->role, file, std::move(params), role->where});
+    composed.push_back({role->role, &file->descriptor, role->where});
+  }
+  TENON_TRY(check_composition(composed));
+  return out;
+}
+
+}  // namespace tenon

@@ -1,0 +1,16 @@
+// Opening a plugin's library. Libraries are opened once per process and never closed: code and
+// static data of a closed library may still be referred to, and nothing is gained by closing.
+#pragma once
+
+#include "core/base/error.h"
+#include "core/plugin/plugin_file.h"
+
+namespace tenon {
+
+// The plugin's table, checked: epoch, size, no empty slot. Thread-safe; the same file gives the
+// same table. TENON-P040: the system loader refuses (its text is kept); P041: no entry function;
+// P042: table of another epoch; P043: table too small, empty or absent; P044: the file has changed
+// since it was read or opened.
+Result<const tenon_plugin_v1*> open_plugin(const PluginFile& file);
+
+}  // namespace tenon

@@ -1,0 +1,383 @@
+#include "core/runtime/engine.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/runtime/plan_check.h"
+
+namespace tenon {
+namespace {
+
+// The scheduler sees this many of the waiting requests: each costs a cache lookup.
+constexpr std::size_t kWaitingShown = 256;
+
+Error refuse(const char* id, std::string message, std::string found, std::string expected,
+             std::string fix = {}) {
+  return {.code = Code::kInvalidArgument,
+          .id = id,
+          .message = std::move(message),
+          .where = "request",
+          .found = std::move(found),
+          .expected = std::move(expected),
+          .fix = std::move(fix)};
+}
+
+Status in_range(const char* name, double value, double least, double most) {
+  if (std::isfinite(value) && value >= least && value <= most) return {};
+  const auto text = [](double v) { return std::to_string(v).substr(0, 12); };
+  return refuse("TENON-R036", std::string("sampling: ") + name + " is out of range", text(value),
+                text(least) + " to " + text(most));
+}
+
+}  // namespace
+
+Status Engine::check_sampling(const RequestSpec& spec) const {
+  const SamplingParams& s = spec.sampling;
+  const std::int32_t vocabulary = parts_.model->decoder.vocabulary;
+  TENON_TRY(in_range("temperature", s.temperature, 0, 100));
+  TENON_TRY(in_range("top_k", s.top_k, 0, 1 << 30));
+  TENON_TRY(in_range("top_p", s.top_p, 0, 1));
+  TENON_TRY(in_range("min_p", s.min_p, 0, 1));
+  TENON_TRY(in_range("repetition_penalty", s.repetition_penalty, 0.01, 100));
+  TENON_TRY(in_range("presence_penalty", s.presence_penalty, -100, 100));
+  TENON_TRY(in_range("frequency_penalty", s.frequency_penalty, -100, 100));
+  TENON_TRY(in_range("logprobs (most likely tokens)", spec.n_top, 0, vocabulary));
+  for (const auto& [token, bias] : s.logit_bias) {
+    TENON_TRY(in_range("logit_bias token", token, 0, vocabulary - 1));
+    TENON_TRY(in_range("logit_bias", bias, -1000, 1000));
+  }
+  return {};
+}
+
+Status Engine::check(const RequestSpec& spec) const {
+  const auto prompt = static_cast<std::int64_t>(spec.prompt.size());
+  if (prompt == 0)
+    return refuse("TENON-R034", "the prompt has no tokens", "0", "at least 1",
+                  "give a text, or let the tokenizer add a BOS token");
+  // An answer needs at least one place after the prompt.
+  const std::int64_t most = spec.max_tokens == 0 ? parts_.context : parts_.context - 1;
+  if (prompt > most)
+    return refuse("TENON-R030", "the prompt is longer than the context",
+                  std::to_string(prompt) + " tokens", "at most " + std::to_string(most),
+                  "shorten the prompt or raise engine.context");
+  for (const std::int32_t token : spec.prompt)
+    if (token < 0 || token >= parts_.model->decoder.vocabulary)
+      return refuse("TENON-R035", "a prompt token is outside the vocabulary", std::to_string(token),
+                    "0 to " + std::to_string(parts_.model->decoder.vocabulary - 1));
+  return check_sampling(spec);
+}
+
+Result<std::uint64_t> Engine::submit(RequestSpec spec) {
+  TENON_TRY(check(spec));
+  auto request = std::make_unique<Request>();
+  const auto prompt = static_cast<std::int32_t>(spec.prompt.size());
+  request->limit = spec.max_tokens < 0
+                       ? parts_.context
+                       : static_cast<std::int32_t>(std::min<std::int64_t>(
+                             parts_.context, std::int64_t{prompt} + spec.max_tokens));
+  // One page more than the sequence fills: a prefix hit may end in a shared page, which is copied
+  // before it is written.
+  const std::int32_t pages = pages_for_tokens(request->limit) + 1;
+  if (pages > static_cast<std::int32_t>(parts_.kv->pool().size()))
+    return refuse("TENON-R031", "the page pool cannot hold this request even alone",
+                  std::to_string(pages) + " pages of 64 tokens wanted",
+                  "at most " + std::to_string(parts_.kv->pool().size()),
+                  "raise engine.kv_pages or lower max_tokens");
+  request->id = next_id_++;
+  // Everything that grows with the answer gets its room now: a steady step allocates nothing.
+  request->tokens.reserve(static_cast<std::size_t>(request->limit) + 1);
+  request->tokens = spec.prompt;
+  request->tokens.reserve(static_cast<std::size_t>(request->limit) + 1);
+  request->pages.reserve(static_cast<std::size_t>(pages));
+  request->keys.reserve(static_cast<std::size_t>(pages));
+  request->decoder.emplace(*parts_.tokenizer);
+  request->matcher = StopMatcher(spec.stop);
+  request->spec = std::move(spec);
+  start_adjustments(*request);
+  const std::uint64_t id = request->id;
+  waiting_.push_back(std::move(request));
+  running_.reserve(waiting_.size() + running_.size());
+  return id;
+}
+
+Request* Engine::find(Queue& queue, std::uint64_t id) {
+  const auto at = std::find_if(queue.begin(), queue.end(),
+                               [id](const auto& request) { return request->id == id; });
+  return at == queue.end() ? nullptr : at->get();
+}
+
+void Engine::abort(std::uint64_t id) {
+  for (Queue* queue : {&waiting_, &running_})
+    if (Request* request = find(*queue, id)) request->aborted = true;
+}
+
+Status Engine::run() {
+  for (;;) {
+    TENON_ASSIGN(const bool more, step());
+    if (!more) return {};
+  }
+}
+
+Result<bool> Engine::step() {
+  TENON_TRY(retire());
+  if (live() == 0) return false;
+  TENON_TRY(build_view());
+  TENON_TRY(make_plan());
+  for (std::uint32_t i = 0; i < plan_.n_preempt; ++i) TENON_TRY(preempt(plan_.preempt[i]));
+  // All hits are shared before the first page is taken, so that no eviction can take one of them.
+  for (std::uint32_t i = 0; i < plan_.n_items; ++i) TENON_TRY(start(plan_.items[i].request));
+  for (std::uint32_t i = 0; i < plan_.n_items; ++i) TENON_TRY(reserve_pages(plan_.items[i]));
+  TENON_TRY(run_items());
+  TENON_TRY(retire());
+  return true;
+}
+
+// Keys of the first n_pages pages of `tokens`, all full.
+void Engine::make_keys(Request& request, std::int32_t n_pages) {
+  while (static_cast<std::int32_t>(request.keys.size()) < n_pages) {
+    const std::size_t page = request.keys.size();
+    const Hash128 before = page == 0
+                               ? parts_.cache_seed
+                               : Hash128{request.keys[page - 1].low, request.keys[page - 1].high};
+    request.keys.push_back(
+        page_key(std::span(request.tokens).subspan(page * kPageTokens, kPageTokens), before));
+  }
+}
+
+// What a waiting request would find in the caches now. At least its last token is computed: there
+// is no logit without it.
+Status Engine::look_up(Request& request) {
+  request.hit.clear();
+  request.computed = 0;
+  if (request.spec.prompt_logprobs) return {};
+  const std::int32_t full = request.known() / kPageTokens;
+  make_keys(request, full);
+  request.hit.resize(static_cast<std::size_t>(full));
+  TENON_ASSIGN(const std::uint32_t n,
+               parts_.kv->lookup(std::span(request.keys).first(static_cast<std::size_t>(full)),
+                                 request.hit));
+  request.hit.resize(n);
+  request.computed = std::min(static_cast<std::int32_t>(n) * kPageTokens, request.known() - 1);
+  return {};
+}
+
+tenon_request_view Engine::view_of(const Request& request) const {
+  const bool copies =
+      !request.running &&
+      request.computed < static_cast<std::int32_t>(request.hit.size()) * kPageTokens;
+  std::int32_t freed = 0;
+  for (const std::uint32_t page : request.pages) {
+    const PagePool& pool = parts_.kv->pool();
+    freed += pool.references(page) == (pool.cached(page) ? 2u : 1u);
+  }
+  return {request.id,
+          request.id,
+          request.known(),
+          request.computed,
+          request.prompt_tokens(),
+          request.limit,
+          static_cast<std::int32_t>(request.pages.size()),
+          copies ? 1 : 0,
+          freed,
+          0};
+}
+
+Status Engine::build_view() {
+  waiting_views_.clear();
+  running_views_.clear();
+  for (std::size_t i = 0; i < std::min(waiting_.size(), kWaitingShown); ++i) {
+    TENON_TRY(look_up(*waiting_[i]));
+    waiting_views_.push_back(view_of(*waiting_[i]));
+  }
+  for (const auto& request : running_) running_views_.push_back(view_of(*request));
+  view_ = {{sizeof view_, 0, nullptr},
+           waiting_views_.data(),
+           static_cast<std::uint32_t>(waiting_views_.size()),
+           static_cast<std::uint32_t>(running_views_.size()),
+           running_views_.data(),
+           parts_.kv->available(),
+           kPageTokens};
+  return {};
+}
+
+Status Engine::make_plan() {
+  plan_items_.resize(waiting_views_.size() + running_views_.size());
+  plan_preempt_.resize(running_views_.size());
+  plan_ = {{sizeof plan_, 0, nullptr},
+           plan_items_.data(),
+           0,
+           static_cast<std::uint32_t>(plan_items_.size()),
+           plan_preempt_.data(),
+           0,
+           static_cast<std::uint32_t>(plan_preempt_.size())};
+  TENON_TRY(parts_.scheduler.plan(&view_, &plan_));
+  TENON_TRY(check_plan(view_, plan_));
+  if (plan_.n_items > 0) return {};
+  return Error{.code = Code::kInternal,
+               .id = "TENON-R041",
+               .message = "the scheduler runs nothing although requests are live",
+               .where = "plan",
+               .found = std::to_string(waiting_.size()) + " waiting, " +
+                        std::to_string(running_.size()) + " running, " +
+                        std::to_string(parts_.kv->available()) + " pages available"};
+}
+
+// The sequence gives its pages up and waits again, at its place in the order of arrival. Its tokens
+// stay.
+Status Engine::preempt(std::uint64_t id) {
+  const auto at = std::find_if(running_.begin(), running_.end(),
+                               [id](const auto& request) { return request->id == id; });
+  std::unique_ptr<Request> request = std::move(*at);
+  running_.erase(at);
+  TENON_TRY(give_back_pages(*request));
+  request->running = false;
+  request->computed = request->committed = 0;
+  waiting_.insert(std::find_if(waiting_.begin(), waiting_.end(),
+                               [id](const auto& other) { return other->id > id; }),
+                  std::move(request));
+  ++stats_.preemptions;
+  return {};
+}
+
+// A waiting request becomes a running one and holds the pages of its prefix hit.
+Status Engine::start(std::uint64_t id) {
+  const auto at = std::find_if(waiting_.begin(), waiting_.end(),
+                               [id](const auto& request) { return request->id == id; });
+  if (at == waiting_.end()) return {};
+  Request& request = **at;
+  if (!request.hit.empty()) TENON_TRY(parts_.kv->share(request.hit));
+  request.pages.assign(request.hit.begin(), request.hit.end());
+  request.committed = static_cast<std::int32_t>(request.hit.size());
+  stats_.prefix_hit_tokens += static_cast<std::uint64_t>(request.computed);
+  request.running = true;
+  running_.insert(std::find_if(running_.begin(), running_.end(),
+                               [id](const auto& other) { return other->id > id; }),
+                  std::move(*at));
+  waiting_.erase(at);
+  return {};
+}
+
+// Pages for positions [begin, end): the first may be shared and is then copied, the rest are new.
+Status Engine::reserve_pages(const tenon_plan_item& item) {
+  Request& request = *find(running_, item.request);
+  const auto first = static_cast<std::size_t>(item.begin / kPageTokens);
+  if (first < request.pages.size()) TENON_TRY(parts_.kv->make_writable(request.pages[first]));
+  while (static_cast<std::int32_t>(request.pages.size()) < pages_for_tokens(item.end)) {
+    TENON_ASSIGN(const std::uint32_t page, parts_.kv->take());
+    request.pages.push_back(page);
+  }
+  return {};
+}
+
+Status Engine::run_items() {
+  items_.clear();
+  for (std::uint32_t i = 0; i < plan_.n_items; ++i)
+    items_.push_back(
+        {find(running_, plan_.items[i].request), plan_.items[i].begin, plan_.items[i].end});
+  TENON_TRY(parts_.executor->run(items_));
+  ++stats_.steps;
+  for (const BatchItem& item : items_) TENON_TRY(advance(item));
+  report();
+  return {};
+}
+
+// The frontier moves; pages that became full and valid go to the caches.
+Status Engine::advance(const BatchItem& item) {
+  Request& request = *item.request;
+  request.computed = item.end;
+  stats_.rows += static_cast<std::uint64_t>(item.end - item.begin);
+  const std::int32_t full = request.computed / kPageTokens;
+  make_keys(request, full);
+  for (; request.committed < full; ++request.committed) {
+    const auto page = static_cast<std::size_t>(request.committed);
+    TENON_TRY(parts_.kv->commit(request.keys[page], request.pages[page], request.committed));
+  }
+  return {};
+}
+
+void Engine::report() {
+  const std::span<const SampledRow> rows = parts_.executor->sampled();
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    Request& request = *rows[i].request;
+    const tenon_sample_result& result = parts_.executor->results()[i];
+    if (rows[i].target < 0) {
+      accept(request, result);
+      continue;
+    }
+    request.scored = rows[i].position;
+    if (!request.spec.on_event) continue;
+    request.spec.on_event(
+        {.request = request.id,
+         .token = result.token,
+         .logprob = result.logprob,
+         .prompt = true,
+         .position = rows[i].position,
+         .top = std::span(result.top, static_cast<std::size_t>(request.spec.n_top))});
+  }
+  // A request that only scores its prompt ends without a token.
+  for (const BatchItem& item : items_)
+    if (item.end == item.request->limit && item.request->known() == item.request->limit &&
+        item.request->spec.max_tokens == 0)
+      emit_end(*item.request, FinishReason::kLength,
+               {.request = item.request->id, .position = item.end});
+}
+
+// One more token of the answer.
+void Engine::accept(Request& request, const tenon_sample_result& result) {
+  const std::int32_t position = request.known();
+  request.tokens.push_back(result.token);
+  count_token(request, result.token);
+  ++stats_.generated_tokens;
+  TokenEvent event{.request = request.id,
+                   .token = result.token,
+                   .logprob = result.logprob,
+                   .position = position,
+                   .top = std::span(result.top, static_cast<std::size_t>(request.spec.n_top))};
+  const bool ends = !request.spec.ignore_eos && (parts_.tokenizer->eos() == result.token ||
+                                                 parts_.tokenizer->eot() == result.token);
+  if (ends) return emit_end(request, FinishReason::kStop, event);
+  std::string text = request.matcher.push(request.decoder->push(result.token));
+  if (request.known() == request.limit && !request.matcher.stopped()) {
+    text += request.matcher.push(request.decoder->finish());
+    if (!request.matcher.stopped()) text += request.matcher.finish();
+    event.finish = FinishReason::kLength;
+  }
+  if (request.matcher.stopped()) event.finish = FinishReason::kStop;
+  event.text = text;
+  request.finished = event.finish != FinishReason::kNone;
+  if (request.spec.on_event) request.spec.on_event(event);
+}
+
+// The last event of a request: gives out what was held back.
+void Engine::emit_end(Request& request, FinishReason reason, TokenEvent event) {
+  std::string text = request.matcher.push(request.decoder->finish());
+  if (!request.matcher.stopped()) text += request.matcher.finish();
+  event.text = text;
+  event.finish = reason;
+  request.finished = true;
+  if (request.spec.on_event) request.spec.on_event(event);
+}
+
+Status Engine::retire() {
+  for (Queue* queue : {&waiting_, &running_}) {
+    for (const auto& request : *queue) {
+      if (request->aborted && !request->finished)
+        emit_end(*request, FinishReason::kAborted,
+                 {.request = request->id, .position = request->known()});
+      if (request->finished) TENON_TRY(give_back_pages(*request));
+    }
+    std::erase_if(*queue, [](const auto& request) { return request->finished; });
+  }
+  return {};
+}
+
+Status Engine::give_back_pages(Request& request) {
+  if (request.pages.empty()) return {};
+  TENON_TRY(parts_.kv->used(request.pages));
+  for (auto page = request.pages.rbegin(); page != request.pages.rend(); ++page)
+    TENON_TRY(parts_.kv->release(*page));
+  request.pages.clear();
+  return {};
+}
+
+}  // namespace tenon

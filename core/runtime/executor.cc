@@ -1,0 +1,169 @@
+#include "core/runtime/executor.h"
+
+#include <algorithm>
+
+namespace tenon {
+
+Executor::Executor(const ModelShape* model, OpDispatch* ops, iface::Backend backend,
+                   iface::Model network, iface::Attention attention,
+                   std::vector<std::int32_t> spec_layer_of)
+    : model_(model),
+      ops_(ops),
+      backend_(backend),
+      network_(network),
+      attention_(attention),
+      spec_layer_of_(std::move(spec_layer_of)),
+      read_sets_(static_cast<std::size_t>(model->decoder.layers)) {}
+
+void Executor::gather(std::span<const BatchItem> items) {
+  ids_.clear();
+  sequences_.clear();
+  sampled_.clear();
+  sampled_rows_.clear();
+  for (const BatchItem& item : items) {
+    const auto row = static_cast<std::int32_t>(ids_.size());
+    Request& request = *item.request;
+    ids_.insert(ids_.end(), request.tokens.begin() + item.begin, request.tokens.begin() + item.end);
+    sequences_.push_back(
+        {row, item.end - item.begin, item.begin, pages_for_tokens(item.end), request.pages.data()});
+    const auto want = [&](std::int32_t position, std::int32_t target) {
+      sampled_.push_back({&request, position, target});
+      sampled_rows_.push_back(row + position - 1 - item.begin);
+    };
+    // Row t predicts token t + 1: a prompt token to score, or the next token.
+    if (request.spec.prompt_logprobs)
+      for (std::int32_t t = item.begin; t < item.end && t + 1 < request.prompt_tokens(); ++t)
+        if (t + 1 > request.scored) want(t + 1, request.tokens[static_cast<std::size_t>(t) + 1]);
+    if (item.end == request.known() && request.known() < request.limit) want(item.end, -1);
+  }
+  batch_ = {{sizeof batch_, 0, nullptr},
+            sequences_.data(),
+            static_cast<std::int32_t>(sequences_.size()),
+            static_cast<std::int32_t>(ids_.size())};
+}
+
+Result<Tensor*> Executor::upload(std::span<const std::int32_t> values) {
+  TENON_ASSIGN(Tensor * tensor,
+               ops_->pool().make({kInt32, 1, {static_cast<std::int64_t>(values.size()), 1}}));
+  if (Status status = backend_.write(tensor->data, values.data(), values.size_bytes());
+      !status.ok()) {
+    release(tensor);
+    return status.take_error();
+  }
+  return tensor;
+}
+
+Status Executor::run(std::span<const BatchItem> items) {
+  gather(items);
+  TENON_ASSIGN(Tensor * ids, upload(ids_));
+  Tensor* x = nullptr;
+  Status status = network_.embed(ids, &x);
+  release(ids);
+  if (status.ok()) status = walk_layers(x);
+  if (status.ok() && !sampled_.empty()) status = sample(x);
+  if (x != nullptr) release(x);
+  Status synced = backend_.sync();  // also after an error: queued work refers to this step's arrays
+  return status.ok() ? std::move(synced) : std::move(status);
+}
+
+Status Executor::walk_layers(Tensor*& x) {
+  for (std::int32_t layer = 0; layer < model_->decoder.layers; ++layer) {
+    Tensor* y = nullptr;
+    TENON_TRY(network_.layer(layer, x, &y));
+    release(x);
+    x = y;
+    if (!port_status_.ok()) return std::move(port_status_);
+  }
+  return {};
+}
+
+Result<Tensor*> Executor::rows_of(Tensor* x, std::span<const std::int32_t> rows) {
+  TENON_ASSIGN(Tensor * index, upload(rows));
+  const tenon_op_gather op{{sizeof op, TENON_OP_GATHER, nullptr}, -1, 0};
+  Tensor* in[] = {index, x};
+  Tensor* out[1];
+  Status status = ops_->call(&op.hdr, in, out);
+  release(index);
+  if (!status.ok()) return status.take_error();
+  return out[0];
+}
+
+Status Executor::sample(Tensor* x) {
+  sample_params_.clear();
+  results_.clear();
+  std::size_t tops = 0;
+  for (const SampledRow& row : sampled_) tops += static_cast<std::size_t>(row.request->spec.n_top);
+  top_.resize(std::max(top_.size(), tops));
+  tops = 0;
+  for (const SampledRow& row : sampled_) {
+    const Request& request = *row.request;
+    const SamplingParams& s = request.spec.sampling;
+    const bool adjusts = row.target < 0;
+    sample_params_.push_back({s.seed, row.position, row.target, static_cast<float>(s.temperature),
+                              s.top_k, static_cast<float>(s.top_p), static_cast<float>(s.min_p),
+                              adjusts ? static_cast<std::int32_t>(request.adjust.size()) : 0,
+                              request.spec.n_top, request.adjust.data()});
+    results_.push_back({-1, 0, top_.data() + tops});
+    tops += static_cast<std::size_t>(request.spec.n_top);
+  }
+  for (std::size_t first = 0; first < sampled_.size(); first += kHeadRows)
+    TENON_TRY(sample_block(x, first, std::min<std::size_t>(kHeadRows, sampled_.size() - first)));
+  return {};
+}
+
+// Logits of a block of rows; they never leave the device. Bits do not depend on the block.
+Status Executor::sample_block(Tensor* x, std::size_t first, std::size_t count) {
+  const bool all_rows = count == ids_.size();
+  Tensor* rows = x;
+  if (!all_rows) {
+    TENON_ASSIGN(rows, rows_of(x, std::span(sampled_rows_).subspan(first, count)));
+  }
+  Tensor* logits = nullptr;
+  Status status = network_.head(rows, &logits);
+  if (!all_rows) release(rows);
+  if (!status.ok()) return status;
+  const tenon_op_sample op{{sizeof op, TENON_OP_SAMPLE, nullptr},
+                           sample_params_.data() + first,
+                           results_.data() + first};
+  status = ops_->call(&op.hdr, std::span(&logits, 1), {});
+  release(logits);
+  return status;
+}
+
+Status Executor::call(const tenon_hdr* op, Tensor* const* in, std::uint32_t n_in, Tensor** out,
+                      std::uint32_t n_out) {
+  return ops_->call(op, std::span(in, n_in), std::span(out, n_out));
+}
+
+Status Executor::attention(std::int32_t layer, Tensor* q, Tensor* k, Tensor* v, Tensor** out) {
+  if (layer < 0 || layer >= model_->decoder.layers)
+    return Error{.code = Code::kInvalidArgument,
+                 .id = "TENON-R023",
+                 .message = "attention: no such layer",
+                 .found = std::to_string(layer),
+                 .expected = "0 to " + std::to_string(model_->decoder.layers - 1)};
+  tenon_read_set& read_set = read_sets_[static_cast<std::size_t>(layer)];
+  TENON_TRY(attention_.select(&batch_, layer, &read_set));
+  const tenon_op_attend op{{sizeof op, TENON_OP_ATTEND, nullptr},
+                           layer,
+                           spec_layer_of_[static_cast<std::size_t>(layer)],
+                           &batch_,
+                           &read_set};
+  Tensor* in[] = {q, k, v};
+  return ops_->call(&op.hdr, in, std::span(out, 1));
+}
+
+void Executor::port(std::uint32_t port, Tensor* t) {
+  if (!observer_ || port >= model_->ports.size()) return;
+  const std::size_t bytes = static_cast<std::size_t>(t->shape[0] * t->shape[1]) * t->dtype.bits / 8;
+  std::vector<std::byte> host(bytes);
+  if (Status status = backend_.read(t->data, host.data(), bytes); !status.ok()) {
+    port_status_ = std::move(status);
+    return;
+  }
+  observer_(model_->ports[port], *t, host.data());
+}
+
+void Executor::release(Tensor* t) { ops_->pool().release(t); }
+
+}  // namespace tenon

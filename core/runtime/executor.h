@@ -1,0 +1,83 @@
+// Runs a checked plan through the model: gathers rows, walks the layers, samples. Implements
+// tenon.ops/1 for the plugins that compute.
+#pragma once
+
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "core/base/error.h"
+#include "core/iface/tables.h"
+#include "core/ops/dispatch.h"
+#include "core/runtime/request.h"
+
+namespace tenon {
+
+// A request's rows in a step.
+struct BatchItem {
+  Request* request = nullptr;
+  std::int32_t begin = 0, end = 0;  // tokens
+};
+
+// A row whose logits are wanted.
+struct SampledRow {
+  Request* request = nullptr;
+  std::int32_t position = 0;  // of the token that the row predicts
+  std::int32_t target = -1;   // >= 0: a prompt token to score
+};
+
+class Executor {
+ public:
+  Executor(const ModelShape* model, OpDispatch* ops, iface::Backend backend, iface::Model network,
+           iface::Attention attention, std::vector<std::int32_t> spec_layer_of);
+
+  // Computes the items and fills results(): one per sampled row. Complete on return. Thread: the
+  // step's.
+  Status run(std::span<const BatchItem> items);
+  std::span<const SampledRow> sampled() const { return sampled_; }
+  std::span<const tenon_sample_result> results() const { return results_; }
+
+  // tenon.ops/1
+  Status call(const tenon_hdr* op, Tensor* const* in, std::uint32_t n_in, Tensor** out,
+              std::uint32_t n_out);
+  Status attention(std::int32_t layer, Tensor* q, Tensor* k, Tensor* v, Tensor** out);
+  void port(std::uint32_t port, Tensor* t);
+  void release(Tensor* t);
+
+  // Binds an observer to every port: it is given the tensor's rows after a sync, as the backend's
+  // activation type. Slow; for comparing backends.
+  using PortObserver =
+      std::function<void(const std::string& port, const Tensor& tensor, const void* host_data)>;
+  void observe_ports(PortObserver observer) { observer_ = std::move(observer); }
+
+ private:
+  static constexpr std::int32_t kHeadRows = 32;  // rows whose logits exist at once
+  void gather(std::span<const BatchItem> items);
+  Result<Tensor*> upload(std::span<const std::int32_t> values);
+  Result<Tensor*> rows_of(Tensor* x, std::span<const std::int32_t> rows);
+  Status walk_layers(Tensor*& x);
+  Status sample(Tensor* x);
+  Status sample_block(Tensor* x, std::size_t first, std::size_t count);
+
+  const ModelShape* model_;
+  OpDispatch* ops_;
+  iface::Backend backend_;
+  iface::Model network_;
+  iface::Attention attention_;
+  std::vector<std::int32_t> spec_layer_of_;  // [layers]
+  PortObserver observer_;
+  Status port_status_;  // a port cannot fail; what its observer met is reported after the layer
+
+  // The running step. Reused from step to step.
+  std::vector<std::int32_t> ids_;
+  std::vector<tenon_sequence_rows> sequences_;
+  tenon_attention_batch batch_{};
+  std::vector<tenon_read_set> read_sets_;  // [layers]
+  std::vector<SampledRow> sampled_;
+  std::vector<std::int32_t> sampled_rows_;  // row of each sampled_
+  std::vector<tenon_sample_row> sample_params_;
+  std::vector<tenon_sample_result> results_;
+  std::vector<tenon_token_logprob> top_;  // room for all results' top
+};
+
+}  // namespace tenon

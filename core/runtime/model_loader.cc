@@ -1,0 +1,221 @@
+#include "core/runtime/model_loader.h"
+
+#include <algorithm>
+#include <cmath>
+#include <span>
+
+namespace tenon {
+namespace {
+
+std::string_view view_of(tenon_str text) { return {text.ptr, text.len}; }
+
+std::string shape_text(const GgufTensor& tensor) {
+  std::string out = "[";
+  for (std::size_t i = tensor.shape.size(); i > 0; --i)
+    out += std::to_string(tensor.shape[i - 1]) + (i > 1 ? ", " : "");
+  return out + "]";
+}
+
+Error declaration(const GgufFile* file, std::string_view name, std::string message,
+                  std::string found, std::string expected) {
+  return {.code = Code::kInvalidArgument,
+          .id = "TENON-R050",
+          .message = std::move(message),
+          .where = file->path() + ", tensor \"" + std::string(name) + "\"",
+          .found = std::move(found),
+          .expected = std::move(expected)};
+}
+
+}  // namespace
+
+Status ModelBuilder::get_uint(tenon_str key, std::uint64_t* out) {
+  TENON_ASSIGN(*out, file_->get_uint(view_of(key)));
+  return {};
+}
+
+Status ModelBuilder::get_float(tenon_str key, double* out) {
+  TENON_ASSIGN(*out, file_->get_float(view_of(key)));
+  return {};
+}
+
+Status ModelBuilder::get_string(tenon_str key, tenon_str* out) {
+  TENON_ASSIGN(const std::string_view text, file_->get_string(view_of(key)));
+  *out = {text.data(), text.size()};
+  return {};
+}
+
+std::int32_t ModelBuilder::has_key(tenon_str key) { return file_->has(view_of(key)) ? 1 : 0; }
+
+std::int32_t ModelBuilder::tensor_shape(tenon_str name, std::int64_t* n, std::int64_t* k) {
+  const GgufTensor* tensor = file_->find_tensor(view_of(name));
+  if (tensor == nullptr || tensor->shape.size() > 2) return 0;
+  *k = static_cast<std::int64_t>(tensor->shape[0]);
+  *n = tensor->shape.size() == 2 ? static_cast<std::int64_t>(tensor->shape[1]) : 1;
+  return 1;
+}
+
+Status ModelBuilder::declare(tenon_str name, std::int64_t n, std::int64_t k, bool vector,
+                             std::uint32_t* out) {
+  const std::string text(view_of(name));
+  TENON_ASSIGN(const GgufTensor* tensor, file_->get_tensor(text));
+  const auto known = std::find_if(sources_.begin(), sources_.end(),
+                                  [&](const Source& source) { return source.tensor == tensor; });
+  std::int64_t found_n = 0, found_k = 0;
+  if (!tensor_shape(name, &found_n, &found_k) || found_n != n || found_k != k)
+    return declaration(file_, text, "the shape does not fit the metadata", shape_text(*tensor),
+                       vector ? "[" + std::to_string(k) + "]"
+                              : "[" + std::to_string(n) + ", " + std::to_string(k) + "]");
+  if (known != sources_.end()) {  // a tied weight: one tensor, one id
+    *out = static_cast<std::uint32_t>(known - sources_.begin());
+    return {};
+  }
+  Result<const Codec*> codec = find_codec(tensor->type);
+  if (!codec.ok()) {
+    Error error = codec.take_error();
+    error.where = file_->path() + ", tensor \"" + text + "\"";
+    return error;
+  }
+  const bool quantised = (*codec)->layout != TENON_LAYOUT_F32;
+  if (vector && quantised)
+    return declaration(file_, text, "a vector parameter must be stored as F32 or F16",
+                       std::string(ggml_type_info(tensor->type).name), "F32 or F16");
+  if (quantised && k % 32 != 0)
+    return declaration(file_, text, "a quantised row is made of groups of 32", std::to_string(k),
+                       "a multiple of 32");
+  *out = static_cast<std::uint32_t>(sources_.size());
+  sources_.push_back({tensor, *codec});
+  shape_.weights.push_back({text, n, k, (*codec)->layout, tensor->data.size()});
+  return {};
+}
+
+Status ModelBuilder::site(tenon_str name, std::int64_t n, std::int64_t k, std::uint32_t* out) {
+  return declare(name, n, k, false, out);
+}
+
+Status ModelBuilder::param(tenon_str name, std::int64_t n, std::uint32_t* out) {
+  return declare(name, 1, n, true, out);
+}
+
+Status ModelBuilder::port(tenon_str name, std::uint32_t* out) {
+  *out = static_cast<std::uint32_t>(shape_.ports.size());
+  shape_.ports.emplace_back(view_of(name));
+  return {};
+}
+
+Status ModelBuilder::linear_group(const tenon_linear_group* group, std::uint32_t* out) {
+  const auto bad = [&](std::string message) {
+    return Error{.code = Code::kInvalidArgument,
+                 .id = "TENON-R052",
+                 .message = "linear group: " + std::move(message),
+                 .where = "group " + std::to_string(shape_.groups.size())};
+  };
+  LinearGroupShape made{{group->weights, group->weights + group->n_weights},
+                        static_cast<tenon_epilogue>(group->epilogue),
+                        group->norm,
+                        group->norm_eps};
+  for (const std::uint32_t id : made.weights)
+    if (id >= shape_.weights.size()) return bad("no such weight");
+  if (made.weights.empty()) return bad("it has no weights");
+  if (made.norm >= 0 &&
+      (static_cast<std::size_t>(made.norm) >= shape_.weights.size() ||
+       shape_.weights[static_cast<std::size_t>(made.norm)].layout != TENON_LAYOUT_F32))
+    return bad("its norm is not a vector parameter");
+  const WeightShape& first = shape_.weights[made.weights[0]];
+  for (const std::uint32_t id : made.weights)
+    if (shape_.weights[id].k != first.k) return bad("its weights have rows of different lengths");
+  if (made.norm >= 0 && shape_.weights[static_cast<std::size_t>(made.norm)].k != first.k)
+    return bad("its norm does not fit its weights");
+  const bool gated = made.epilogue == TENON_EPILOGUE_SILU_MUL;
+  if (gated && (made.weights.size() != 2 || shape_.weights[made.weights[1]].n != first.n))
+    return bad("silu_mul needs gate and up of one shape");
+  if (made.epilogue == TENON_EPILOGUE_RESIDUAL && made.weights.size() != 1)
+    return bad("a residual needs one weight");
+  *out = static_cast<std::uint32_t>(shape_.groups.size());
+  shape_.groups.push_back(std::move(made));
+  return {};
+}
+
+Status ModelBuilder::attention(const tenon_attention_geometry* geometry) {
+  shape_.attention = *geometry;
+  return {};
+}
+
+Status ModelBuilder::decoder(const tenon_decoder* decoder) {
+  shape_.decoder = *decoder;
+  return {};
+}
+
+Status ModelBuilder::check_complete() const {
+  const tenon_attention_geometry& g = shape_.attention;
+  const bool stream = shape_.decoder.layers > 0 && shape_.decoder.width > 0 &&
+                      shape_.decoder.vocabulary > 0 && shape_.decoder.context > 0;
+  const bool heads = g.layers == shape_.decoder.layers && g.kv_heads > 0 && g.q_heads > 0 &&
+                     g.q_heads % g.kv_heads == 0 && g.head_dim > 0 && g.head_dim <= 512;
+  if (stream && heads) return {};
+  return Error{.code = Code::kInvalidArgument,
+               .id = "TENON-R051",
+               .message = stream ? "the model plugin declared no usable attention geometry"
+                                 : "the model plugin declared no decoder",
+               .where = file_->path()};
+}
+
+Status ModelBuilder::load_into(const iface::Backend& backend) const {
+  for (std::size_t i = 0; i < sources_.size(); ++i) {
+    const WeightShape& shape = shape_.weights[i];
+    const auto read_rows = [](void* ctx, std::int64_t first, std::int64_t rows, void* values,
+                              float* scales, float* mins) {
+      const auto& source = *static_cast<const Source*>(ctx);
+      const auto k = static_cast<std::int64_t>(source.tensor->shape[0]);
+      const std::uint64_t bytes = row_bytes(source.tensor->type, k),
+                          value_bytes = source.codec->layout == TENON_LAYOUT_F32 ? 4 : 1;
+      for (std::int64_t r = 0; r < rows; ++r)
+        source.codec->expand_row(
+            source.tensor->data.data() + static_cast<std::uint64_t>(first + r) * bytes, k,
+            static_cast<std::byte*>(values) + static_cast<std::uint64_t>(r * k) * value_bytes,
+            scales != nullptr ? scales + r * (k / 32) : nullptr,
+            mins != nullptr ? mins + r * (k / 32) : nullptr);
+    };
+    const tenon_weight weight{{sizeof weight, 0, nullptr},
+                              {shape.name.data(), shape.name.size()},
+                              static_cast<std::uint32_t>(i),
+                              shape.layout,
+                              shape.n,
+                              shape.k,
+                              sources_[i].codec->has_min ? 1 : 0,
+                              0,
+                              read_rows,
+                              const_cast<Source*>(&sources_[i])};
+    TENON_TRY(backend.load_weight(&weight));
+  }
+  for (std::size_t i = 0; i < shape_.groups.size(); ++i) {
+    const LinearGroupShape& group = shape_.groups[i];
+    const tenon_linear_group record{{sizeof record, 0, nullptr},
+                                    static_cast<std::uint32_t>(i),
+                                    group.epilogue,
+                                    group.norm,
+                                    static_cast<std::uint32_t>(group.weights.size()),
+                                    group.norm_eps,
+                                    group.weights.data()};
+    TENON_TRY(backend.prepare_linear_group(&record));
+  }
+  return backend.sync();
+}
+
+std::vector<double> rope_table(const tenon_attention_geometry& geometry, std::int32_t context) {
+  const std::int32_t half = geometry.rope_dims / 2;
+  std::vector<double> table(static_cast<std::size_t>(context) * static_cast<std::size_t>(half) * 2);
+  for (std::int32_t i = 0; i < half; ++i) {
+    const double frequency = std::pow(geometry.rope_base, -2.0 * i / geometry.rope_dims);
+    for (std::int32_t position = 0; position < context; ++position) {
+      double* at =
+          table.data() + (static_cast<std::size_t>(position) * static_cast<std::size_t>(half) +
+                          static_cast<std::size_t>(i)) *
+                             2;
+      at[0] = std::cos(position * frequency);
+      at[1] = std::sin(position * frequency);
+    }
+  }
+  return table;
+}
+
+}  // namespace tenon

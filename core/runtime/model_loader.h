@@ -1,0 +1,56 @@
+// From a model file and a model plugin to a declared model, and from there to weights in the
+// backend. The model plugin declares through tenon.builder before a single weight is read; whatever
+// is wrong is refused here by name.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/base/error.h"
+#include "core/format/gguf.h"
+#include "core/iface/tables.h"
+#include "core/ops/model_shape.h"
+#include "core/tensor/codec.h"
+
+namespace tenon {
+
+// Implements tenon.builder/1 (core/iface/tables.h, make_builder_table).
+class ModelBuilder {
+ public:
+  explicit ModelBuilder(const GgufFile* file) : file_(file) {}
+
+  Status get_uint(tenon_str key, std::uint64_t* out);
+  Status get_float(tenon_str key, double* out);
+  Status get_string(tenon_str key, tenon_str* out);
+  std::int32_t has_key(tenon_str key);
+  std::int32_t tensor_shape(tenon_str name, std::int64_t* n, std::int64_t* k);
+  Status site(tenon_str name, std::int64_t n, std::int64_t k, std::uint32_t* out);
+  Status param(tenon_str name, std::int64_t n, std::uint32_t* out);
+  Status port(tenon_str name, std::uint32_t* out);
+  Status linear_group(const tenon_linear_group* group, std::uint32_t* out);
+  Status attention(const tenon_attention_geometry* geometry);
+  Status decoder(const tenon_decoder* decoder);
+
+  ModelShape& shape() { return shape_; }
+  // What is still missing after the plugin's load() has returned; TENON-R051.
+  Status check_complete() const;
+  // Hands every declared weight and group to the backend.
+  Status load_into(const iface::Backend& backend) const;
+
+ private:
+  struct Source {
+    const GgufTensor* tensor;
+    const Codec* codec;
+  };
+  Status declare(tenon_str name, std::int64_t n, std::int64_t k, bool vector, std::uint32_t* out);
+
+  const GgufFile* file_;
+  ModelShape shape_;
+  std::vector<Source> sources_;  // beside shape_.weights
+};
+
+// The table of rope angles: cos and sin for [context, dims / 2], libm doubles, made once.
+std::vector<double> rope_table(const tenon_attention_geometry& geometry, std::int32_t context);
+
+}  // namespace tenon

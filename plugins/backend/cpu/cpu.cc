@@ -1,0 +1,286 @@
+// The CPU backend: keeps weights packed, turns op records into commands of the engine's stripe
+// pool. A call returns once its commands are submitted; they run in order. Nothing here allocates
+// once the shapes of a step have been seen.
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <deque>
+#include <string>
+
+#include "attend.h"
+#include "linear_group.h"
+#include "tenon/sdk/sample.hpp"
+
+namespace tenon::cpu {
+namespace {
+
+using sdk::Status;
+
+bool machine_has_avx512vnni() {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
+}
+
+const Kernels& choose_kernels(std::string_view isa) {
+  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma") ||
+      !__builtin_cpu_supports("f16c"))
+    throw std::runtime_error(
+        "tenon.backend.cpu needs AVX2, FMA and F16C (x86-64-v3); this machine lacks one of them; "
+        "use tenon.backend.reference");
+  if (isa == "avx2" || (isa == "auto" && !machine_has_avx512vnni())) return avx2_kernels();
+  if (!machine_has_avx512vnni())
+    throw std::runtime_error(
+        "parameter isa is avx512vnni, which this machine does not have; use auto or avx2");
+  return avx512vnni_kernels();
+}
+
+class CpuBackend {
+ public:
+  CpuBackend(const sdk::Host& host, const sdk::Params& params)
+      : threads_(host.required<tenon_threads_v1>(TENON_THREADS_ID)),
+        kernels_(choose_kernels(params.get_string("isa"))),
+        device_(std::string("cpu ") + kernels_.name),
+        sample_scratch_(threads_.count()) {}
+
+  Status describe(tenon_backend_info* out) const {
+    out->device = sdk::str_of(device_);
+    out->numerics = sdk::str_of("contract/1");
+    out->activation = {2, 32, 1};
+    out->memory = {1, 0};
+    return {};
+  }
+
+  Status allocate(uint64_t bytes, void** out) {
+    *out = ::operator new (bytes, std::align_val_t{64}, std::nothrow);
+    return *out != nullptr ? Status()
+                           : Status(TENON_RESOURCE_EXHAUSTED,
+                                    "no memory for " + std::to_string(bytes) + " bytes");
+  }
+  void free(void* memory) { ::operator delete (memory, std::align_val_t{64}); }
+
+  // Host memory is device memory: a write is a command, so that it keeps its place in the stream.
+  Status write(void* to, const void* from, uint64_t bytes) {
+    struct Args {
+      void* to;
+      const void* from;
+      uint64_t bytes;
+    };
+    const Args args{to, from, bytes};
+    threads_.submit(
+        [](const void* raw, uint32_t, uint32_t, uint32_t) {
+          std::memcpy(static_cast<const Args*>(raw)->to, static_cast<const Args*>(raw)->from,
+                      static_cast<const Args*>(raw)->bytes);
+        },
+        &args, sizeof args, 1);
+    return {};
+  }
+  Status read(const void* from, void* to, uint64_t bytes) {
+    threads_.wait();
+    std::memcpy(to, from, bytes);
+    return {};
+  }
+
+  // Weights pack on the engine's threads, one a stripe; sync() after the last.
+  Status load_weight(const tenon_weight* in) {
+    if (weights_.size() <= in->id) weights_.resize(in->id + 1);
+    return pack_weight(*in, weights_[in->id]);
+  }
+
+  Status prepare_linear_group(const tenon_linear_group* in) {
+    if (in->n_weights > 4) return sdk::unimplemented("a linear group of more than 4 weights");
+    if (groups_.size() <= in->id) groups_.resize(in->id + 1);
+    LinearGroup& group = groups_[in->id];
+    group.epilogue = static_cast<tenon_epilogue>(in->epilogue);
+    group.norm_eps = static_cast<float>(in->norm_eps);
+    if (in->norm >= 0) {
+      norms_.push_back(norm_row(weights_[static_cast<std::size_t>(in->norm)]));
+      group.norm = &norms_.back();
+    }
+    for (uint32_t i = 0; i < in->n_weights; ++i) group.weights.push_back(&weights_[in->weights[i]]);
+    for (const PackedWeight* w : group.weights)
+      if ((w->layout == TENON_LAYOUT_F32) != (group.weights[0]->layout == TENON_LAYOUT_F32))
+        return sdk::unimplemented("a linear group that mixes f32 and quantised weights");
+    return {};
+  }
+
+  Status prepare_attend(const tenon_attend_prepare* in) {
+    setup_.geometry = *in->geometry;
+    if (setup_.geometry.head_dim % 8 != 0 || setup_.geometry.head_dim > 256)
+      return sdk::unimplemented("heads of " + std::to_string(setup_.geometry.head_dim) +
+                                " values; known: multiples of 8 up to 256");
+    setup_.spec_of_layer.assign(in->spec_of_layer, in->spec_of_layer + setup_.geometry.layers);
+    const std::size_t values =
+        static_cast<std::size_t>(in->context) * static_cast<std::size_t>(setup_.geometry.rope_dims);
+    setup_.rope.resize(values);
+    for (std::size_t i = 0; i < values; ++i) setup_.rope[i] = static_cast<float>(in->rope[i]);
+    setup_.pools.resize(in->n_specs);
+    for (uint32_t i = 0; i < in->n_specs; ++i) setup_.pools[i].spec = in->specs[i];
+    return {};
+  }
+
+  uint64_t kv_page_bytes(uint32_t spec) const { return setup_.pools[spec].page_bytes(); }
+  Status kv_create(uint32_t spec, uint32_t n_pages) {
+    KvPool& pool = setup_.pools[spec];
+    pool.n_pages = n_pages;
+    pool.bytes = aligned_bytes(pool.page_bytes() * n_pages);
+    return {};
+  }
+  Status kv_copy_page(uint32_t spec, uint32_t from, uint32_t to) {
+    const KvPool& pool = setup_.pools[spec];
+    return write(pool.bytes.get() + pool.page_bytes() * to,
+                 pool.bytes.get() + pool.page_bytes() * from, pool.page_bytes());
+  }
+  Status kv_poison_page(uint32_t spec, uint32_t page) {
+    threads_.wait();
+    const KvPool& pool = setup_.pools[spec];
+    auto* values = reinterpret_cast<std::uint16_t*>(pool.bytes.get() + pool.page_bytes() * page);
+    std::fill_n(values, pool.page_values(), std::uint16_t{0x7e00});
+    return {};
+  }
+
+  Status call(const tenon_hdr* op, const tenon_view* in, uint32_t, const tenon_view* out,
+              uint32_t n_out) {
+    switch (op->type) {
+      case TENON_OP_GATHER:
+        return gather(*reinterpret_cast<const tenon_op_gather*>(op), in, out);
+      case TENON_OP_LINEAR_GROUP:
+        return linear_group(groups_[reinterpret_cast<const tenon_op_linear_group*>(op)->group], in,
+                            out, n_out);
+      case TENON_OP_ATTEND:
+        return attend(*reinterpret_cast<const tenon_op_attend*>(op), in, out);
+      case TENON_OP_SAMPLE:
+        return sample(*reinterpret_cast<const tenon_op_sample*>(op), in);
+      default:
+        return sdk::unimplemented("op " + std::to_string(op->type));
+    }
+  }
+
+  Status sync() {
+    threads_.wait();
+    if (bad_id_.exchange(false)) return sdk::invalid_argument("gather: an id is outside the table");
+    return {};
+  }
+
+ private:
+  static const float* floats(const tenon_view& view) {
+    return static_cast<const float*>(view.data);
+  }
+
+  // A norm's scale as plain floats (a packed f32 weight interleaves 16 outputs).
+  static PackedWeight norm_row(const PackedWeight& w) {
+    PackedWeight row;
+    row.k = w.k;
+    row.n = 1;
+    row.bytes = aligned_bytes(static_cast<std::size_t>(w.k) * 4 + 64);
+    unpack_row(w, 0, reinterpret_cast<float*>(row.bytes.get()));
+    return row;
+  }
+
+  std::uint32_t stripes(std::int64_t pieces) const {
+    return static_cast<std::uint32_t>(std::clamp<std::int64_t>(
+        pieces, 1, std::int64_t{threads_.count()} * threads_.stripes_per_thread()));
+  }
+
+  struct GatherArgs {
+    const PackedWeight* weight;  // or null: base
+    const float* base;
+    const std::int32_t* ids;
+    std::int64_t rows, limit, values;
+    float* out;
+    std::atomic<bool>* bad_id;
+  };
+
+  static void gather_rows(const void* raw, uint32_t stripe, uint32_t count, uint32_t) {
+    const auto& a = *static_cast<const GatherArgs*>(raw);
+    for (std::int64_t r = stripe; r < a.rows; r += count) {
+      const std::int32_t id = a.ids[r];
+      float* y = a.out + r * a.values;
+      if (id < 0 || id >= a.limit) {
+        a.bad_id->store(true);
+        std::fill_n(y, a.values, 0.0f);
+      } else if (a.weight != nullptr) {
+        unpack_row(*a.weight, id, y);
+      } else {
+        std::copy_n(a.base + id * a.values, a.values, y);
+      }
+    }
+  }
+
+  Status gather(const tenon_op_gather& op, const tenon_view* in, const tenon_view* out) {
+    const PackedWeight* weight =
+        op.weight >= 0 ? &weights_[static_cast<std::size_t>(op.weight)] : nullptr;
+    const GatherArgs args{weight,
+                          weight != nullptr ? nullptr : floats(in[1]),
+                          static_cast<const std::int32_t*>(in[0].data),
+                          in[0].shape[0],
+                          weight != nullptr ? weight->n : in[1].shape[0],
+                          out[0].shape[1],
+                          static_cast<float*>(out[0].data),
+                          &bad_id_};
+    threads_.submit(&gather_rows, &args, sizeof args, stripes(args.rows));
+    return {};
+  }
+
+  Status linear_group(const LinearGroup& group, const tenon_view* in, const tenon_view* out,
+                      uint32_t n_out) {
+    const std::int64_t rows = in[0].shape[0], k = in[0].shape[1];
+    if (!activations_.fits(rows, k)) {
+      threads_.wait();
+      activations_.grow(rows, k);
+    }
+    float* outs[4] = {};
+    for (uint32_t i = 0; i < n_out; ++i) outs[i] = static_cast<float*>(out[i].data);
+    submit_linear_group(threads_, kernels_, group, activations_.view(k), floats(in[0]), rows,
+                        group.epilogue == TENON_EPILOGUE_RESIDUAL ? floats(in[1]) : nullptr, outs);
+    return {};
+  }
+
+  Status attend(const tenon_op_attend& op, const tenon_view* in, const tenon_view* out) {
+    const std::int64_t partial = partial_floats(setup_, op, threads_.count());
+    if (!partials_.fits(partial)) {
+      threads_.wait();
+      partials_.grow(2 * partial);
+    }
+    submit_attend(threads_, kernels_, setup_, op, partial > 0 ? partials_.data() : nullptr,
+                  floats(in[0]), floats(in[1]), floats(in[2]), static_cast<float*>(out[0].data));
+    return {};
+  }
+
+  struct SampleArgs {
+    const float* logits;
+    std::int64_t rows, n;
+    const tenon_sample_row* params;
+    tenon_sample_result* results;
+    sdk::SampleScratch* scratch;  // one per worker
+  };
+
+  Status sample(const tenon_op_sample& op, const tenon_view* in) {
+    const SampleArgs args{floats(in[0]), in[0].shape[0], in[0].shape[1],
+                          op.rows,       op.results,     sample_scratch_.data()};
+    threads_.submit(
+        [](const void* raw, uint32_t stripe, uint32_t count, uint32_t worker) {
+          const auto& a = *static_cast<const SampleArgs*>(raw);
+          for (std::int64_t r = stripe; r < a.rows; r += count)
+            sdk::sample_row(a.logits + r * a.n, a.n, a.params[r], a.scratch[worker], a.results[r]);
+        },
+        &args, sizeof args, stripes(args.rows));
+    return {};
+  }
+
+  sdk::ThreadsService threads_;
+  const Kernels& kernels_;
+  std::string device_;
+  std::vector<PackedWeight> weights_;
+  std::deque<PackedWeight> norms_;  // addresses stay
+  std::vector<LinearGroup> groups_;
+  AttendSetup setup_;
+  ActivationScratch activations_;
+  PartialScratch partials_;
+  std::vector<sdk::SampleScratch> sample_scratch_;
+  std::atomic<bool> bad_id_{false};
+};
+
+}  // namespace
+}  // namespace tenon::cpu
+
+TENON_PLUGIN(tenon::cpu::CpuBackend, TENON_BACKEND_ID, BackendTable);

@@ -1,0 +1,49 @@
+// The inner loops, one table per instruction set. Every table computes the same bits
+// (tenon/abi/contract.h).
+#pragma once
+
+#include "packed.h"
+
+namespace tenon::cpu {
+
+// The state of one chunk of 64 keys, or of a row and head over its chunks: (M, L, O) of the
+// contract's rule 8.
+struct ChunkState {
+  float most, sum;
+};
+
+struct Kernels {
+  const char* name;
+
+  // One row of a linear group's input: y = x, or the RMS norm of x where `norm` is given.
+  // `quantise` fills the int8 side of row `row`, else floats.
+  void (*prepare_row)(const float* x, const float* norm, float eps, bool quantise,
+                      const Activations& out, std::int64_t row);
+
+  // out[r, 0..16) = tile . activations[row + r] for r < rows <= kRowBlock, by layout.
+  void (*product_q4)(const std::byte* tile, const PackedWeight& weight, const Activations& in,
+                     std::int64_t row, int rows, float* out);
+  void (*product_q8)(const std::byte* tile, const PackedWeight& weight, const Activations& in,
+                     std::int64_t row, int rows, float* out);
+  void (*product_f32)(const std::byte* tile, const PackedWeight& weight, const Activations& in,
+                      std::int64_t row, int rows, float* out);
+
+  // out = silu(gate) * up over 16 values.
+  void (*silu_mul)(const float* gate, const float* up, float* out);
+
+  // One chunk of 64 keys for `heads` <= 4 query heads that share a key-value head. q: [heads, dim]
+  // turned; k: f16 [dim, 64]; v: f16 [64, dim]. The first `valid` keys count. states: [heads]; out:
+  // [heads, dim].
+  void (*attend_chunk)(const float* q, int heads, int dim, const std::uint16_t* k,
+                       const std::uint16_t* v, int valid, float scale, ChunkState* states,
+                       float* out);
+
+  // Folds a chunk into a running state. total, chunk: [dim].
+  void (*fold)(ChunkState& state, float* total, const ChunkState& chunk_state, const float* chunk,
+               int dim);
+};
+
+const Kernels& avx2_kernels();
+const Kernels& avx512vnni_kernels();
+
+}  // namespace tenon::cpu

@@ -1,0 +1,362 @@
+// AVX2 with FMA and F16C: the floor of every x86-64-v3 machine.
+#include <immintrin.h>
+
+#include <algorithm>
+
+#include "kernels.h"
+
+namespace tenon::cpu {
+namespace {
+
+__m256 exp8(__m256 x) {
+  const __m256 low = _mm256_set1_ps(TENON_EXP_LOW), magic = _mm256_set1_ps(TENON_EXP_MAGIC);
+  const __m256 clamped = _mm256_max_ps(_mm256_min_ps(x, _mm256_set1_ps(TENON_EXP_HIGH)), low);
+  const __m256 t = _mm256_fmadd_ps(clamped, _mm256_set1_ps(TENON_EXP_LOG2E), magic);
+  const __m256 n = _mm256_sub_ps(t, magic);
+  __m256 r = _mm256_fmadd_ps(n, _mm256_set1_ps(-TENON_EXP_LN2_HIGH), clamped);
+  r = _mm256_fmadd_ps(n, _mm256_set1_ps(-TENON_EXP_LN2_LOW), r);
+  __m256 p = _mm256_set1_ps(1.0f / 5040);
+  for (const float c : {1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f})
+    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(c));
+  const __m256i exponent = _mm256_slli_epi32(
+      _mm256_add_epi32(_mm256_castps_si256(t), _mm256_set1_epi32(127 - 0x4B400000)), 23);
+  const __m256 y = _mm256_mul_ps(p, _mm256_castsi256_ps(exponent));
+  return _mm256_andnot_ps(_mm256_cmp_ps(x, low, _CMP_LT_OQ), y);
+}
+
+// The halving 8, 4, 2, 1 of lanes 0..7 and 8..15.
+float fold16(__m256 first, __m256 second) {
+  const __m256 eight = _mm256_add_ps(first, second);
+  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+
+float inverse_rms(const float* x, std::int64_t k, float eps) {
+  float sum;
+  if (k % 16 == 0) {
+    __m256 first = _mm256_setzero_ps(), second = first;
+    for (std::int64_t i = 0; i < k; i += 16) {
+      const __m256 a = _mm256_loadu_ps(x + i), b = _mm256_loadu_ps(x + i + 8);
+      first = _mm256_fmadd_ps(a, a, first);
+      second = _mm256_fmadd_ps(b, b, second);
+    }
+    sum = fold16(first, second);
+  } else {
+    sum = tenon_sum_squares16(x, k);
+  }
+  return 1.0f / __builtin_sqrtf(sum / static_cast<float>(k) + eps);
+}
+
+// 32 values to int8; the rounding is that of tenon_quantise32.
+void quantise_group(const float* x, const Activations& out, std::int64_t row, std::int64_t group) {
+  const __m256 sign = _mm256_set1_ps(-0.0f);
+  __m256 v[4], most = _mm256_setzero_ps();
+  for (int i = 0; i < 4; ++i) {
+    v[i] = _mm256_loadu_ps(x + 8 * i);
+    most = _mm256_max_ps(most, _mm256_andnot_ps(sign, v[i]));
+  }
+  __m128 m = _mm_max_ps(_mm256_castps256_ps128(most), _mm256_extractf128_ps(most, 1));
+  m = _mm_max_ps(m, _mm_movehl_ps(m, m));
+  const float amax = _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
+  const __m256 inverse = _mm256_set1_ps(amax > 0 ? 127.0f / amax : 0.0f);
+  __m256i q[4], total = _mm256_setzero_si256();
+  for (int i = 0; i < 4; ++i) {
+    q[i] = _mm256_cvtps_epi32(_mm256_mul_ps(v[i], inverse));
+    total = _mm256_add_epi32(total, q[i]);
+  }
+  const __m256i words =
+      _mm256_packs_epi16(_mm256_packs_epi32(q[0], q[1]), _mm256_packs_epi32(q[2], q[3]));
+  const __m256i bytes =
+      _mm256_permutevar8x32_epi32(words, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(out.values + row * out.k + group * TENON_GROUP),
+                      bytes);
+  __m128i s = _mm_add_epi32(_mm256_castsi256_si128(total), _mm256_extracti128_si256(total, 1));
+  s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));
+  const std::int32_t sum = _mm_cvtsi128_si32(_mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1)));
+  const std::int64_t at = row * (out.k / TENON_GROUP) + group;
+  const float d = amax / 127.0f;
+  out.scales[at] = d;
+  out.sums[at] = sum;
+  out.scaled_sums[at] = d * static_cast<float>(sum);
+}
+
+void prepare_row(const float* x, const float* norm, float eps, bool quantise,
+                 const Activations& out, std::int64_t row) {
+  const float r = norm != nullptr ? inverse_rms(x, out.k, eps) : 1;
+  if (!quantise) {
+    for (std::int64_t i = 0; i < out.k; ++i)
+      out.floats[row * out.k + i] = norm != nullptr ? (x[i] * r) * norm[i] : x[i];
+    return;
+  }
+  alignas(32) float y[TENON_GROUP];
+  for (std::int64_t group = 0; group < out.k / TENON_GROUP; ++group, x += TENON_GROUP) {
+    const float* values = x;
+    if (norm != nullptr) {
+      const float* w = norm + group * TENON_GROUP;
+      for (int i = 0; i < TENON_GROUP; i += 8)
+        _mm256_store_ps(y + i,
+                        _mm256_mul_ps(_mm256_mul_ps(_mm256_loadu_ps(x + i), _mm256_set1_ps(r)),
+                                      _mm256_loadu_ps(w + i)));
+      values = y;
+    }
+    quantise_group(values, out, row, group);
+  }
+}
+
+__m256 load_f16(const std::byte* at) {
+  return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at)));
+}
+
+__m256i broadcast_quad(const std::int8_t* at) {
+  return _mm256_set1_epi32(*reinterpret_cast<const std::int32_t*>(at));
+}
+
+// 8 outputs (half of a tile) by R rows. 16-bit sums cannot overflow: 8 units of 2 * 15 * 127.
+template <int R>
+void product_q4_half(const std::byte* tile, std::int64_t groups, const Activations& in,
+                     std::int64_t row, float* out, int half) {
+  const __m256i low = _mm256_set1_epi8(15), ones = _mm256_set1_epi16(1);
+  __m256 acc[R], acc_min[R];
+  const std::int8_t* x[R];
+  for (int r = 0; r < R; ++r) {
+    acc[r] = acc_min[r] = _mm256_setzero_ps();
+    x[r] = in.values + (row + r) * in.k;
+  }
+  for (std::int64_t g = 0; g < groups; ++g, tile += 320) {
+    __m256i sum[R];
+    for (int r = 0; r < R; ++r) sum[r] = _mm256_setzero_si256();
+    for (int block = 0; block < 4; ++block) {
+      const __m256i both =
+          _mm256_load_si256(reinterpret_cast<const __m256i*>(tile + block * 64 + half * 32));
+      const __m256i first = _mm256_and_si256(both, low),
+                    second = _mm256_and_si256(_mm256_srli_epi16(both, 4), low);
+      for (int r = 0; r < R; ++r) {
+        const std::int8_t* values = x[r] + g * TENON_GROUP + block * 4;
+        sum[r] = _mm256_add_epi16(sum[r], _mm256_maddubs_epi16(first, broadcast_quad(values)));
+        sum[r] =
+            _mm256_add_epi16(sum[r], _mm256_maddubs_epi16(second, broadcast_quad(values + 16)));
+      }
+    }
+    const __m256 scale = load_f16(tile + 256 + half * 16), min = load_f16(tile + 288 + half * 16);
+    for (int r = 0; r < R; ++r) {
+      const std::int64_t at = (row + r) * groups + g;
+      const __m256 exact = _mm256_cvtepi32_ps(_mm256_madd_epi16(sum[r], ones));
+      acc[r] = _mm256_fmadd_ps(exact, _mm256_mul_ps(scale, _mm256_set1_ps(in.scales[at])), acc[r]);
+      acc_min[r] = _mm256_fmadd_ps(min, _mm256_set1_ps(in.scaled_sums[at]), acc_min[r]);
+    }
+  }
+  for (int r = 0; r < R; ++r)
+    _mm256_storeu_ps(out + r * kTile + half * 8, _mm256_add_ps(acc[r], acc_min[r]));
+}
+
+template <int R>
+void product_q8_half(const std::byte* tile, const PackedWeight& w, const Activations& in,
+                     std::int64_t row, float* out, int half) {
+  const __m256i ones = _mm256_set1_epi16(1);
+  const std::int64_t groups = w.groups();
+  __m256 acc[R], acc_min[R];
+  for (int r = 0; r < R; ++r) acc[r] = acc_min[r] = _mm256_setzero_ps();
+  for (std::int64_t g = 0; g < groups; ++g, tile += w.group_bytes()) {
+    __m256i sum[R];
+    for (int r = 0; r < R; ++r) sum[r] = _mm256_setzero_si256();
+    for (int unit = 0; unit < 8; ++unit) {
+      // |w| <= 128 times |x| <= 127, twice: 32512 fits 16 bits.
+      const __m256i values = _mm256_load_si256(
+                        reinterpret_cast<const __m256i*>(tile + unit * 64 + half * 32)),
+                    size = _mm256_abs_epi8(values);
+      for (int r = 0; r < R; ++r) {
+        const __m256i x = broadcast_quad(in.values + (row + r) * in.k + g * TENON_GROUP + unit * 4);
+        sum[r] = _mm256_add_epi32(
+            sum[r],
+            _mm256_madd_epi16(_mm256_maddubs_epi16(size, _mm256_sign_epi8(x, values)), ones));
+      }
+    }
+    const __m256 scale = load_f16(tile + 512 + half * 16);
+    for (int r = 0; r < R; ++r) {
+      const std::int64_t at = (row + r) * groups + g;
+      acc[r] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum[r]),
+                               _mm256_mul_ps(scale, _mm256_set1_ps(in.scales[at])), acc[r]);
+      if (w.has_min)
+        acc_min[r] = _mm256_fmadd_ps(load_f16(tile + 544 + half * 16),
+                                     _mm256_set1_ps(in.scaled_sums[at]), acc_min[r]);
+    }
+  }
+  for (int r = 0; r < R; ++r)
+    _mm256_storeu_ps(out + r * kTile + half * 8,
+                     w.has_min ? _mm256_add_ps(acc[r], acc_min[r]) : acc[r]);
+}
+
+template <int R>
+void product_q4_rows(const std::byte* tile, const PackedWeight& w, const Activations& in,
+                     std::int64_t row, float* out) {
+  for (int half = 0; half < 2; ++half) product_q4_half<R>(tile, w.groups(), in, row, out, half);
+}
+
+template <int R>
+void product_q8_rows(const std::byte* tile, const PackedWeight& w, const Activations& in,
+                     std::int64_t row, float* out) {
+  for (int half = 0; half < 2; ++half) product_q8_half<R>(tile, w, in, row, out, half);
+}
+
+template <int R>
+void product_f32_rows(const std::byte* tile, const PackedWeight& w, const Activations& in,
+                      std::int64_t row, float* out) {
+  const auto* values = reinterpret_cast<const float*>(tile);
+  __m256 acc[R][2];
+  for (int r = 0; r < R; ++r) acc[r][0] = acc[r][1] = _mm256_setzero_ps();
+  for (std::int64_t i = 0; i < w.k; ++i) {
+    const __m256 first = _mm256_load_ps(values + i * kTile),
+                 second = _mm256_load_ps(values + i * kTile + 8);
+    for (int r = 0; r < R; ++r) {
+      const __m256 x = _mm256_set1_ps(in.floats[(row + r) * in.k + i]);
+      acc[r][0] = _mm256_fmadd_ps(first, x, acc[r][0]);
+      acc[r][1] = _mm256_fmadd_ps(second, x, acc[r][1]);
+    }
+  }
+  for (int r = 0; r < R; ++r)
+    for (int half = 0; half < 2; ++half) _mm256_storeu_ps(out + r * kTile + half * 8, acc[r][half]);
+}
+
+#define TENON_BY_ROWS(name)                                                                        \
+  void name(const std::byte* tile, const PackedWeight& w, const Activations& in, std::int64_t row, \
+            int rows, float* out) {                                                                \
+    switch (rows) {                                                                                \
+      case 1:                                                                                      \
+        return name##_rows<1>(tile, w, in, row, out);                                              \
+      case 2:                                                                                      \
+        return name##_rows<2>(tile, w, in, row, out);                                              \
+      case 3:                                                                                      \
+        return name##_rows<3>(tile, w, in, row, out);                                              \
+      default:                                                                                     \
+        return name##_rows<4>(tile, w, in, row, out);                                              \
+    }                                                                                              \
+  }
+TENON_BY_ROWS(product_q4)
+TENON_BY_ROWS(product_q8)
+TENON_BY_ROWS(product_f32)
+#undef TENON_BY_ROWS
+
+void silu_mul(const float* gate, const float* up, float* out) {
+  for (int i = 0; i < kTile; i += 8) {
+    const __m256 g = _mm256_loadu_ps(gate + i);
+    const __m256 e = exp8(_mm256_xor_ps(g, _mm256_set1_ps(-0.0f)));
+    const __m256 silu = _mm256_div_ps(g, _mm256_add_ps(_mm256_set1_ps(1), e));
+    _mm256_storeu_ps(out + i, _mm256_mul_ps(silu, _mm256_loadu_ps(up + i)));
+  }
+}
+
+// scores[h, j] for 32 keys from `first` on: one chain over dim per key.
+template <int H>
+void scores32(const float* q, int dim, const std::uint16_t* k, int first, float scale,
+              float (*scores)[TENON_PAGE_TOKENS]) {
+  __m256 acc[H][4];
+  for (int h = 0; h < H; ++h)
+    for (auto& a : acc[h]) a = _mm256_setzero_ps();
+  for (int d = 0; d < dim; ++d) {
+    const std::uint16_t* keys = k + d * TENON_PAGE_TOKENS + first;
+    __m256 key[4];
+    for (int i = 0; i < 4; ++i)
+      key[i] = _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(keys + 8 * i)));
+    for (int h = 0; h < H; ++h) {
+      const __m256 value = _mm256_set1_ps(q[h * dim + d]);
+      for (int i = 0; i < 4; ++i) acc[h][i] = _mm256_fmadd_ps(value, key[i], acc[h][i]);
+    }
+  }
+  for (int h = 0; h < H; ++h)
+    for (int i = 0; i < 4; ++i)
+      _mm256_storeu_ps(scores[h] + first + 8 * i, _mm256_mul_ps(acc[h][i], _mm256_set1_ps(scale)));
+}
+
+// Scores become weights in place; keys beyond `valid` weigh nothing whatever their memory holds.
+ChunkState weigh(float* scores, int valid) {
+  const __m256 none = _mm256_set1_ps(-__builtin_inff());
+  const __m256i index = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  __m256 s[8], most = none;
+  for (int i = 0; i < 8; ++i) {
+    const __m256i counts = _mm256_cmpgt_epi32(_mm256_set1_epi32(valid - 8 * i), index);
+    s[i] = _mm256_blendv_ps(none, _mm256_loadu_ps(scores + 8 * i), _mm256_castsi256_ps(counts));
+    most = _mm256_max_ps(most, s[i]);
+  }
+  __m128 m = _mm_max_ps(_mm256_castps256_ps128(most), _mm256_extractf128_ps(most, 1));
+  m = _mm_max_ps(m, _mm_movehl_ps(m, m));
+  const float top = _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
+  __m256 sum[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
+  for (int i = 0; i < 8; ++i) {
+    const __m256 p = exp8(_mm256_sub_ps(s[i], _mm256_set1_ps(top)));
+    _mm256_storeu_ps(scores + 8 * i, p);
+    sum[i % 2] = _mm256_add_ps(sum[i % 2], p);
+  }
+  return {top, fold16(sum[0], sum[1])};
+}
+
+// out[h, d] for 8 * W dims from `first` on: one chain over keys per dim.
+template <int H, int W>
+void values_of(const float (*p)[TENON_PAGE_TOKENS], int dim, const std::uint16_t* v, int first,
+               int valid, float* out) {
+  __m256 acc[H][W];
+  for (int h = 0; h < H; ++h)
+    for (auto& a : acc[h]) a = _mm256_setzero_ps();
+  for (int j = 0; j < valid; ++j) {
+    const std::uint16_t* row = v + j * dim + first;
+    __m256 value[W];
+    for (int i = 0; i < W; ++i)
+      value[i] = _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(row + 8 * i)));
+    for (int h = 0; h < H; ++h) {
+      const __m256 weight = _mm256_set1_ps(p[h][j]);
+      for (int i = 0; i < W; ++i) acc[h][i] = _mm256_fmadd_ps(weight, value[i], acc[h][i]);
+    }
+  }
+  for (int h = 0; h < H; ++h)
+    for (int i = 0; i < W; ++i) _mm256_storeu_ps(out + h * dim + first + 8 * i, acc[h][i]);
+}
+
+template <int H>
+void attend_chunk_heads(const float* q, int dim, const std::uint16_t* k, const std::uint16_t* v,
+                        int valid, float scale, ChunkState* states, float* out) {
+  float scores[H][TENON_PAGE_TOKENS];
+  for (int first = 0; first < TENON_PAGE_TOKENS; first += 32) {
+    if (first < valid) scores32<H>(q, dim, k, first, scale, scores);
+  }
+  for (int h = 0; h < H; ++h) states[h] = weigh(scores[h], valid);
+  int d = 0;
+  for (; d + 32 <= dim; d += 32) values_of<H, 4>(scores, dim, v, d, valid, out);
+  for (; d < dim; d += 8) values_of<H, 1>(scores, dim, v, d, valid, out);
+}
+
+void attend_chunk(const float* q, int heads, int dim, const std::uint16_t* k,
+                  const std::uint16_t* v, int valid, float scale, ChunkState* states, float* out) {
+  switch (heads) {
+    case 1:
+      return attend_chunk_heads<1>(q, dim, k, v, valid, scale, states, out);
+    case 2:
+      return attend_chunk_heads<2>(q, dim, k, v, valid, scale, states, out);
+    case 3:
+      return attend_chunk_heads<3>(q, dim, k, v, valid, scale, states, out);
+    default:
+      return attend_chunk_heads<4>(q, dim, k, v, valid, scale, states, out);
+  }
+}
+
+void fold(ChunkState& state, float* total, const ChunkState& chunk_state, const float* chunk,
+          int dim) {
+  const float most = std::max(state.most, chunk_state.most);
+  const float keep = tenon_exp(state.most - most), add = tenon_exp(chunk_state.most - most);
+  state.sum = __builtin_fmaf(chunk_state.sum, add, state.sum * keep);
+  state.most = most;
+  for (int d = 0; d < dim; d += 8) {
+    const __m256 kept = _mm256_mul_ps(_mm256_loadu_ps(total + d), _mm256_set1_ps(keep));
+    _mm256_storeu_ps(total + d,
+                     _mm256_fmadd_ps(_mm256_loadu_ps(chunk + d), _mm256_set1_ps(add), kept));
+  }
+}
+
+}  // namespace
+
+const Kernels& avx2_kernels() {
+  static constexpr Kernels kKernels = {"avx2",       &prepare_row, &product_q4,   &product_q8,
+                                       &product_f32, &silu_mul,    &attend_chunk, &fold};
+  return kKernels;
+}
+
+}  // namespace tenon::cpu

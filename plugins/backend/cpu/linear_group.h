@@ -1,0 +1,37 @@
+// A prepared linear group on the engine's threads: one phase that prepares the rows, one that
+// multiplies and finishes.
+#pragma once
+
+#include <vector>
+
+#include "kernels.h"
+
+namespace tenon::cpu {
+
+struct LinearGroup {
+  tenon_epilogue epilogue = TENON_EPILOGUE_NONE;
+  const PackedWeight* norm = nullptr;  // layout f32, one row
+  float norm_eps = 0;
+  std::vector<const PackedWeight*> weights;
+};
+
+// Room for a group's prepared rows. Commands run in order, so one serves all groups.
+class ActivationScratch {
+ public:
+  // Grows when a shape is larger than any before; the caller has waited for the stream then.
+  bool fits(std::int64_t rows, std::int64_t k) const { return rows * k <= values_; }
+  void grow(std::int64_t rows, std::int64_t k);
+  Activations view(std::int64_t k) const;
+
+ private:
+  std::int64_t values_ = 0;
+  AlignedBytes memory_;
+};
+
+// Submits the two commands. x: [rows, k], residual: [rows, n] or null, out: one [rows, n] per
+// weight (silu_mul: one).
+void submit_linear_group(const sdk::ThreadsService& threads, const Kernels& kernels,
+                         const LinearGroup& group, const Activations& room, const float* x,
+                         std::int64_t rows, const float* residual, float* const* out);
+
+}  // namespace tenon::cpu
