@@ -33,17 +33,14 @@ T load(const GgufArray& array, std::uint64_t i) {
 }
 
 std::int64_t integer_at(const GgufArray& array, std::uint64_t i) {
-  const bool sign = array.element == GgufKind::kInt;
-  switch (array.width) {
-    case 1:
-      return sign ? load<std::int8_t>(array, i) : load<std::uint8_t>(array, i);
-    case 2:
-      return sign ? load<std::int16_t>(array, i) : load<std::uint16_t>(array, i);
-    case 4:
-      return sign ? load<std::int32_t>(array, i) : load<std::uint32_t>(array, i);
-    default:
-      return load<std::int64_t>(array, i);
+  if (array.element == GgufKind::kInt) {
+    if (array.width == 1) return load<std::int8_t>(array, i);
+    if (array.width == 2) return load<std::int16_t>(array, i);
+    return array.width == 4 ? load<std::int32_t>(array, i) : load<std::int64_t>(array, i);
   }
+  if (array.width == 1) return load<std::uint8_t>(array, i);
+  if (array.width == 2) return load<std::uint16_t>(array, i);
+  return array.width == 4 ? load<std::uint32_t>(array, i) : load<std::int64_t>(array, i);
 }
 
 // Binary search in the sorted index; the position in file order, or `count`.

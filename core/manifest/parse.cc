@@ -1,5 +1,6 @@
 // The only file of the tree that knows the manifest as a Protobuf message.
 #include <google/protobuf/io/tokenizer.h>
+#include <google/protobuf/stubs/logging.h>
 #include <google/protobuf/text_format.h>
 #include <google/protobuf/util/json_util.h>
 
@@ -308,6 +309,7 @@ Result<Manifest> parse_manifest(std::string_view text, const std::string& name) 
                  .where = name,
                  .found = std::to_string(text.size()) + " bytes",
                  .expected = "at most " + std::to_string(kMaxBytes)};
+  const pb::LogSilencer quiet;  // what it would print is in the error
   return name.ends_with(".json") ? parse_json(text, name) : parse_text(text, name);
 }
 

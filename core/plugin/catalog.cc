@@ -12,12 +12,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string joined(const std::vector<std::string>& list) {
-  std::string out;
-  for (const std::string& item : list) out += (out.empty() ? "" : ", ") + item;
-  return out.empty() ? "none" : out;
-}
-
 // Versions were checked when the descriptor was read.
 Version version_of(const PluginFile& file) {
   return parse_version(file.descriptor.version).value_or(Version());
@@ -84,12 +78,13 @@ Error PluginCatalog::unknown(const std::string& id, const std::string& where) co
   for (const PluginFile& file : files_) ids.push_back(file.descriptor.id);
   std::sort(ids.begin(), ids.end());
   ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
-  Error error{.code = Code::kNotFound,
-              .id = "TENON-P020",
-              .message = "no plugin \"" + id + "\"",
-              .where = where,
-              .found = "directories searched: " + joined(directories_),
-              .fix = suggest_fix(id, ids)};
+  Error error{
+      .code = Code::kNotFound,
+      .id = "TENON-P020",
+      .message = "no plugin \"" + id + "\"",
+      .where = where,
+      .found = "directories searched: " + (directories_.empty() ? "none" : list_text(directories_)),
+      .fix = suggest_fix(id, ids)};
   if (!broken_.empty())
     error.found += "; " + std::to_string(broken_.size()) +
                    " files there are broken, the first: " + broken_.front().error.to_string();
@@ -118,7 +113,7 @@ Result<const PluginFile*> PluginCatalog::find(const std::string& id, const std::
                  .id = "TENON-P021",
                  .message = "no version of " + id + " fits",
                  .where = where,
-                 .found = joined(versions),
+                 .found = list_text(versions),
                  .expected = "\"" + range + "\""};
   if (rival != nullptr)
     return Error{.code = Code::kFailedPrecondition,

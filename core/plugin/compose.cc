@@ -29,12 +29,6 @@ bool has(const std::vector<std::string>& list, const std::string& item) {
   return std::find(list.begin(), list.end(), item) != list.end();
 }
 
-std::string joined(const std::vector<std::string>& list) {
-  std::string out;
-  for (const std::string& item : list) out += (out.empty() ? "" : ", ") + item;
-  return out.empty() ? "none" : out;
-}
-
 std::string named(const ComposedPlugin& plugin) {
   return plugin.descriptor->id + " (" + plugin.role + ")";
 }
@@ -64,8 +58,8 @@ Status check_host(const ComposedPlugin& plugin, const HostOffer& host) {
         .id = "TENON-P033",
         .message = descriptor.id + " speaks no version of " + prefix + " that this host speaks",
         .where = plugin.where,
-        .found = joined(descriptor.interfaces),
-        .expected = "one of: " + joined(host.interfaces),
+        .found = list_text(descriptor.interfaces),
+        .expected = "one of: " + list_text(host.interfaces),
         .fix = "use another version of the plugin or of Tenon"};
   for (const std::string& service : descriptor.services)
     if (!has(host.services, service))
@@ -74,7 +68,7 @@ Status check_host(const ComposedPlugin& plugin, const HostOffer& host) {
                    .message = descriptor.id + " needs service " + service +
                               ", which this host does not have",
                    .where = plugin.where,
-                   .expected = "one of: " + joined(host.services),
+                   .expected = "one of: " + list_text(host.services),
                    .fix = "use another version of the plugin or of Tenon"};
   return {};
 }

@@ -160,6 +160,12 @@ const std::vector<std::string>& plugin_kinds() {
   return kinds;
 }
 
+std::string list_text(const std::vector<std::string>& items) {
+  std::string out;
+  for (const std::string& item : items) out += (out.empty() ? "" : ", ") + item;
+  return out;
+}
+
 const char* param_type_name(ParamType type) {
   static constexpr const char* kNames[] = {"bool", "int64", "double", "string", "enum"};
   const auto index = static_cast<std::size_t>(type) - 1;

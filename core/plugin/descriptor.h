@@ -51,7 +51,8 @@ struct PluginDescriptor {
 };
 
 const std::vector<std::string>& plugin_kinds();
-const char* param_type_name(ParamType type);   // "bool", "int64", ...
+std::string list_text(const std::vector<std::string>& items);  // "a, b, c"
+const char* param_type_name(ParamType type);                   // "bool", "int64", ...
 const char* numerics_name(Numerics numerics);  // "exact", "split", "approx", "unspecified"
 
 // Of the serialised message. TENON-P005: no such message; P006: incoherent; P007: unknown kind;

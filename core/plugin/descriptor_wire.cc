@@ -1,6 +1,7 @@
 #include "core/plugin/descriptor_wire.h"
 
 #include <google/protobuf/io/tokenizer.h>
+#include <google/protobuf/stubs/logging.h>
 #include <google/protobuf/text_format.h>
 
 #include "sdk/abi/descriptor.pb.h"
@@ -85,6 +86,7 @@ PluginDescriptor convert(const v1::Descriptor& from) {
 }  // namespace
 
 bool decode(std::string_view bytes, PluginDescriptor& out) {
+  const pb::LogSilencer quiet;
   v1::Descriptor message;
   if (!message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return false;
   out = convert(message);

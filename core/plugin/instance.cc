@@ -1,6 +1,7 @@
 #include "core/plugin/instance.h"
 
 #include <cstring>
+#include <mutex>
 
 #include "core/iface/plugin_call.h"
 #include "core/plugin/library.h"
@@ -9,7 +10,6 @@ namespace tenon {
 
 struct PluginInstance::State {
   PluginDescriptor descriptor;
-  std::string path;
   std::string file_hash;
   ResolvedParams params;
   Hash128 identity;
@@ -62,10 +62,11 @@ PluginInstance::~PluginInstance() = default;
 
 Result<PluginInstance> PluginInstance::create(const PluginFile& file, ResolvedParams params,
                                               const tenon_host& host) {
+  static std::mutex loading;  // the boundary promises that create() calls are serialised
+  const std::lock_guard lock(loading);
   auto state = std::make_unique<State>();
   TENON_ASSIGN(state->table, open_plugin(file));
   state->descriptor = file.descriptor;
-  state->path = file.path;
   state->file_hash = file.sha256;
   state->identity = identity_of(file, params);
   state->params = std::move(params);

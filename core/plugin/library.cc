@@ -116,9 +116,9 @@ Result<const tenon_plugin_v1*> check_table(const PluginFile& file, const tenon_p
 }  // namespace
 
 Result<const tenon_plugin_v1*> open_plugin(const PluginFile& file) {
+  const std::lock_guard lock(registry().mutex);
   PluginEntry entry = file.entry;
   if (entry == nullptr) {
-    const std::lock_guard lock(registry().mutex);
     TENON_ASSIGN(entry, open_locked(file));
   }
   return check_table(file, entry());

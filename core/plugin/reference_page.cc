@@ -5,12 +5,6 @@
 namespace tenon {
 namespace {
 
-std::string joined(const std::vector<std::string>& list) {
-  std::string out;
-  for (const std::string& item : list) out += (out.empty() ? "" : ", ") + item;
-  return out;
-}
-
 template <class T>
 std::string interval(const std::optional<T>& low, const std::optional<T>& high) {
   if (!low && !high) return "";
@@ -45,11 +39,11 @@ std::string facts(const PluginDescriptor& plugin, const std::string& separator,
   fact("paper", plugin.paper_title + (plugin.paper_reference.empty() || plugin.paper_title.empty()
                                           ? plugin.paper_reference
                                           : ", " + plugin.paper_reference));
-  fact("interfaces", joined(plugin.interfaces));
-  fact("services", joined(plugin.services));
-  fact("provides", joined(plugin.provided));
-  fact("requires", joined(plugin.required));
-  fact("conflicts", joined(plugin.conflicts));
+  fact("interfaces", list_text(plugin.interfaces));
+  fact("services", list_text(plugin.services));
+  fact("provides", list_text(plugin.provided));
+  fact("requires", list_text(plugin.required));
+  fact("conflicts", list_text(plugin.conflicts));
   fact("numerics", numerics_name(plugin.numerics));
   fact("oracle", plugin.oracle);
   fact("affects kv", plugin.affects_kv ? "yes" : "no");
@@ -70,7 +64,7 @@ std::string parameter_table(const PluginDescriptor& plugin) {
 }  // namespace
 
 std::string param_range_text(const ParamSpec& spec) {
-  if (spec.type == ParamType::kEnum) return joined(spec.values);
+  if (spec.type == ParamType::kEnum) return list_text(spec.values);
   return spec.type == ParamType::kDouble ? interval(spec.min_double, spec.max_double)
                                          : interval(spec.min_int, spec.max_int);
 }
@@ -105,7 +99,7 @@ std::string plugin_text(const PluginFile& file) {
   std::string lines = "file\t" + (file.path.empty() ? "built in" : file.path) + "\nsha256\t" +
                       file.sha256 + "\nepoch\t" + std::to_string(plugin.abi_epoch) + "\n" +
                       facts(plugin, "\t", "\n");
-  if (!file.path.empty()) lines += "exports\t" + joined(file.exports) + "\n";
+  if (!file.path.empty()) lines += "exports\t" + list_text(file.exports) + "\n";
   for (std::size_t at = 0; at < lines.size();) {
     const std::size_t tab = lines.find('\t', at), end = lines.find('\n', at);
     std::string name = lines.substr(at, tab - at);

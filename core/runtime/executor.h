@@ -8,6 +8,7 @@
 
 #include "core/base/error.h"
 #include "core/iface/tables.h"
+#include "core/memory/page_pool.h"
 #include "core/ops/dispatch.h"
 #include "core/runtime/request.h"
 

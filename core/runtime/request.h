@@ -14,6 +14,7 @@
 #include "core/base/hash.h"
 #include "core/format/tokenizer.h"
 #include "core/runtime/stop.h"
+#include "tenon/abi/cache.h"
 #include "tenon/abi/ops.h"
 
 namespace tenon {

@@ -1,0 +1,332 @@
+#include "core/runtime/loaded_engine.h"
+
+#include <algorithm>
+#include <chrono>
+#include <deque>
+#include <optional>
+#include <thread>
+
+#include "core/base/log.h"
+#include "core/plugin/assembly.h"
+#include "core/plugin/instance.h"
+#include "core/reference/reference.h"
+#include "core/runtime/model_loader.h"
+
+namespace tenon {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point& start) {
+  const Clock::time_point now = Clock::now();
+  const double seconds = std::chrono::duration<double>(now - start).count();
+  start = now;
+  return seconds;
+}
+
+// tenon.threads/1 over the engine's pool.
+struct ThreadsProvider {
+  StripePool* pool;
+  void submit(tenon_stripe_fn function, const void* args, std::uint64_t bytes,
+              std::uint32_t stripes) {
+    pool->submit(function, args, std::min<std::uint64_t>(bytes, StripePool::kArgBytes), stripes);
+  }
+  void wait() { pool->wait(); }
+  std::uint32_t count() { return pool->threads(); }
+  std::uint32_t stripes_per_thread() { return pool->stripes_per_thread(); }
+};
+
+// tenon.ops/1: there is an executor only once the model is loaded.
+struct OpsProvider {
+  Executor* executor = nullptr;
+  static Status too_early() {
+    return Error{.code = Code::kFailedPrecondition,
+                 .id = "TENON-R024",
+                 .message = "ops can be called only inside a step"};
+  }
+  Status call(const tenon_hdr* op, Tensor* const* in, std::uint32_t n_in, Tensor** out,
+              std::uint32_t n_out) {
+    return executor != nullptr ? executor->call(op, in, n_in, out, n_out) : too_early();
+  }
+  Status attention(std::int32_t layer, Tensor* q, Tensor* k, Tensor* v, Tensor** out) {
+    return executor != nullptr ? executor->attention(layer, q, k, v, out) : too_early();
+  }
+  void port(std::uint32_t port, Tensor* t) {
+    if (executor != nullptr) executor->port(port, t);
+  }
+  void release(Tensor* t) {
+    if (executor != nullptr) executor->release(t);
+  }
+};
+
+}  // namespace
+
+Status add_builtin_plugins(PluginCatalog& catalog) {
+  return catalog.add_builtin(reference::descriptor_text(), &reference::plugin_entry);
+}
+
+// Members are in the order in which each needs the ones above it; they go in the reverse.
+struct LoadedEngine::State {
+  struct HostOf {  // one plugin's view of the host
+    State* state;
+    std::string id;
+    tenon_host host;
+  };
+
+  State(const Manifest& manifest, GgufFile opened, Tokenizer read)
+      : manifest(manifest),
+        file(std::move(opened)),
+        tokenizer(std::move(read)),
+        builder(&file),
+        pool(thread_count(manifest.engine),
+             static_cast<std::uint32_t>(manifest.engine.stripes_per_thread)) {}
+
+  static std::uint32_t thread_count(const ManifestEngine& engine) {
+    return engine.threads > 0 ? static_cast<std::uint32_t>(engine.threads)
+                              : std::max(1u, std::thread::hardware_concurrency());
+  }
+
+  static const void* service(void* ctx, const char* id) {
+    State& state = *static_cast<HostOf*>(ctx)->state;
+    const std::string_view wanted = id;
+    if (wanted == TENON_THREADS_ID) return &state.threads_table;
+    if (wanted == TENON_OPS_ID) return &state.ops_table;
+    if (wanted == TENON_BUILDER_ID) return &state.builder_table;
+    return nullptr;
+  }
+  static void write_log(void* ctx, std::int32_t severity, tenon_str message) {
+    log(static_cast<Severity>(std::clamp(severity, 0, 3)), static_cast<HostOf*>(ctx)->id,
+        {message.ptr, message.len});
+  }
+
+  Status open_plugins(PluginCatalog& catalog);
+  template <class Wrapper, class Table>
+  Result<Wrapper> wrap(std::size_t index, const char* id);
+  Status declare_model();
+  Status plan_attention();
+  Status make_memory();
+  Status make_engine();
+
+  Manifest manifest;
+  GgufFile file;
+  Tokenizer tokenizer;
+  ModelBuilder builder;
+  StripePool pool;
+  ThreadsProvider threads{&pool};
+  OpsProvider ops_provider;
+  tenon_threads_v1 threads_table = iface::make_threads_table(&threads);
+  tenon_ops_v1 ops_table = iface::make_ops_table(&ops_provider);
+  tenon_builder_v1 builder_table = iface::make_builder_table(&builder);
+  std::deque<HostOf> hosts;  // addresses stay
+  std::vector<PluginInstance> instances;
+  iface::Model network;
+  iface::Backend backend;
+  iface::Attention attention;
+  iface::Scheduler scheduler;
+  std::vector<iface::Cache> caches;
+  Hash128 cache_seed;
+  tenon_backend_info info{};
+  std::int32_t context = 0;
+  std::vector<std::int32_t> spec_of_layer, spec_layer_of;
+  tenon_cache_spec specs[8]{};
+  std::uint32_t n_specs = 0;
+  std::uint64_t page_bytes = 0;
+  std::uint32_t n_pages = 0;
+  std::optional<TensorPool> tensors;
+  std::optional<OpDispatch> dispatch;
+  std::optional<Executor> executor;
+  std::optional<KvMemory> kv;
+  std::optional<Engine> engine;
+  LoadTimes times;
+};
+
+template <class Wrapper, class Table>
+Result<Wrapper> LoadedEngine::State::wrap(std::size_t index, const char* id) {
+  TENON_ASSIGN(const Table* table, instances[index].table<Table>(id));
+  return Wrapper(table, instances[index].handle(), &instances[index].id());
+}
+
+Status LoadedEngine::State::open_plugins(PluginCatalog& catalog) {
+  TENON_ASSIGN(std::vector<ChosenPlugin> chosen, choose_plugins(manifest, catalog));
+  cache_seed = hash_text(manifest.engine.cache_salt, tokenizer.identity());
+  for (ChosenPlugin& plugin : chosen) {
+    hosts.push_back({this, plugin.file->descriptor.id, {}});
+    hosts.back().host = {
+        {sizeof(tenon_host), 0, nullptr}, &hosts.back(), &State::write_log, &State::service};
+    TENON_ASSIGN(PluginInstance instance,
+                 PluginInstance::create(*plugin.file, std::move(plugin.params), hosts.back().host));
+    if (instance.descriptor().affects_kv) {
+      const Hash128 identity = instance.identity();
+      cache_seed = hash_bytes(std::as_bytes(std::span(&identity, 1)), cache_seed);
+    }
+    instances.push_back(std::move(instance));
+  }
+  TENON_ASSIGN(network, (wrap<iface::Model, tenon_model_v1>(0, TENON_MODEL_ID)));
+  TENON_ASSIGN(backend, (wrap<iface::Backend, tenon_backend_v1>(1, TENON_BACKEND_ID)));
+  TENON_ASSIGN(attention, (wrap<iface::Attention, tenon_attention_v1>(2, TENON_ATTENTION_ID)));
+  TENON_ASSIGN(scheduler, (wrap<iface::Scheduler, tenon_scheduler_v1>(3, TENON_SCHEDULER_ID)));
+  for (std::size_t i = 4; i < instances.size(); ++i) {
+    TENON_ASSIGN(iface::Cache cache, (wrap<iface::Cache, tenon_cache_v1>(i, TENON_CACHE_ID)));
+    caches.push_back(cache);
+  }
+  return backend.describe(&info);
+}
+
+// Everything that can be refused without reading a weight.
+Status LoadedEngine::State::declare_model() {
+  TENON_TRY(network.load());
+  TENON_TRY(builder.check_complete());
+  ModelShape& model = builder.shape();
+  model.activation = info.activation;
+  if (tokenizer.vocabulary_size() > model.decoder.vocabulary)
+    return Error{.code = Code::kInvalidArgument,
+                 .id = "TENON-R053",
+                 .message = "the tokenizer has more tokens than the model has embeddings",
+                 .where = file.path(),
+                 .found = std::to_string(tokenizer.vocabulary_size()),
+                 .expected = "at most " + std::to_string(model.decoder.vocabulary)};
+  context = model.decoder.context;
+  if (manifest.engine.context > context)
+    return Error{.code = Code::kInvalidArgument,
+                 .id = "TENON-R054",
+                 .message = "engine.context is longer than the model's",
+                 .where = manifest.source,
+                 .found = std::to_string(manifest.engine.context),
+                 .expected = "at most " + std::to_string(context)};
+  if (manifest.engine.context > 0) context = static_cast<std::int32_t>(manifest.engine.context);
+  return plan_attention();
+}
+
+Status LoadedEngine::State::plan_attention() {
+  const tenon_attention_geometry& geometry = builder.shape().attention;
+  std::vector<tenon_layer_plan> layers(static_cast<std::size_t>(geometry.layers));
+  TENON_TRY(attention.plan_layers(&geometry, layers.data(), specs, &n_specs));
+  if (n_specs != 1)
+    return Error{.code = Code::kUnimplemented,
+                 .id = "TENON-R055",
+                 .message = "this engine keeps one page pool",
+                 .where = instances[2].id(),
+                 .found = std::to_string(n_specs) + " cache specs",
+                 .expected = "1"};
+  for (const tenon_layer_plan& layer : layers) {
+    if (layer.spec != 0 || layer.spec_layer < 0 || layer.spec_layer >= specs[0].layers)
+      return Error{.code = Code::kInternal,
+                   .id = "TENON-R056",
+                   .message = "the attention plugin placed a layer outside its cache spec",
+                   .where = instances[2].id()};
+    spec_of_layer.push_back(layer.spec);
+    spec_layer_of.push_back(layer.spec_layer);
+  }
+  return {};
+}
+
+// Pages: as many as the manifest says; by default room for two sequences of full length, whose
+// memory the system gives only when it is touched.
+Status LoadedEngine::State::make_memory() {
+  const std::vector<double> rope = rope_table(builder.shape().attention, context);
+  const tenon_attend_prepare prepare{{sizeof prepare, 0, nullptr},
+                                     &builder.shape().attention,
+                                     specs,
+                                     spec_of_layer.data(),
+                                     n_specs,
+                                     context,
+                                     rope.data()};
+  TENON_TRY(backend.prepare_attend(&prepare));
+  page_bytes = backend.kv_page_bytes(0);
+  if (manifest.engine.kv_pages > 0)
+    n_pages = static_cast<std::uint32_t>(manifest.engine.kv_pages);
+  else if (manifest.engine.kv_bytes > 0)
+    n_pages = static_cast<std::uint32_t>(std::min<std::uint64_t>(
+        1u << 30, static_cast<std::uint64_t>(manifest.engine.kv_bytes) / page_bytes));
+  else
+    n_pages = 2 * static_cast<std::uint32_t>(pages_for_tokens(context) + 1);
+  if (n_pages < 2)
+    return Error{.code = Code::kInvalidArgument,
+                 .id = "TENON-R057",
+                 .message = "the KV budget is below two pages",
+                 .where = manifest.source,
+                 .found = std::to_string(n_pages) + " pages",
+                 .expected = "at least 2 pages of " + std::to_string(page_bytes) + " bytes",
+                 .fix = "raise engine.kv_bytes or engine.kv_pages"};
+  return backend.kv_create(0, n_pages);
+}
+
+Status LoadedEngine::State::make_engine() {
+  const DeviceMemory memory{
+      &backend,
+      [](void* ctx, std::uint64_t bytes) -> void* {
+        void* out = nullptr;
+        return static_cast<iface::Backend*>(ctx)->allocate(bytes, &out).ok() ? out : nullptr;
+      },
+      [](void* ctx, void* data) { static_cast<iface::Backend*>(ctx)->free(data); }, info.memory};
+  tensors.emplace(memory);
+  dispatch.emplace(&builder.shape(), backend, &*tensors);
+  executor.emplace(&builder.shape(), &*dispatch, backend, network, attention, spec_layer_of);
+  ops_provider.executor = &*executor;
+  kv.emplace(KvMemory::Options{n_pages, manifest.engine.poison_free_pages}, backend, caches);
+  engine.emplace(
+      EngineParts{&builder.shape(), &tokenizer, scheduler, &*executor, &*kv, context, cache_seed});
+  return {};
+}
+
+LoadedEngine::LoadedEngine(std::unique_ptr<State> state) : state_(std::move(state)) {}
+LoadedEngine::~LoadedEngine() = default;
+
+Result<std::unique_ptr<LoadedEngine>> LoadedEngine::load(const Manifest& manifest,
+                                                         PluginCatalog& catalog,
+                                                         const std::string& model_path) {
+  Clock::time_point start = Clock::now();
+  TENON_ASSIGN(GgufFile file, GgufFile::open(model_path));
+  TENON_ASSIGN(Tokenizer tokenizer, Tokenizer::from_gguf(file));
+  auto state = std::make_unique<State>(manifest, std::move(file), std::move(tokenizer));
+  TENON_TRY(state->open_plugins(catalog));
+  state->times.plugins = seconds_since(start);
+  TENON_TRY(state->declare_model());
+  state->times.declare = seconds_since(start);
+  TENON_TRY(state->builder.load_into(state->backend));
+  // Caches live in this process and so does the file: its path and layout identify the weights.
+  state->cache_seed = hash_text(state->file.path(), state->cache_seed);
+  state->times.weights = seconds_since(start);
+  TENON_TRY(state->make_memory());
+  TENON_TRY(state->make_engine());
+  state->times.memory = seconds_since(start);
+  return std::unique_ptr<LoadedEngine>(new LoadedEngine(std::move(state)));
+}
+
+Engine& LoadedEngine::engine() { return *state_->engine; }
+const Tokenizer& LoadedEngine::tokenizer() const { return state_->tokenizer; }
+const GgufFile& LoadedEngine::file() const { return state_->file; }
+const ModelShape& LoadedEngine::model() const { return state_->builder.shape(); }
+const OpDispatch& LoadedEngine::ops() const { return *state_->dispatch; }
+std::string_view LoadedEngine::device() const {
+  return {state_->info.device.ptr, state_->info.device.len};
+}
+std::string_view LoadedEngine::numerics() const {
+  return {state_->info.numerics.ptr, state_->info.numerics.len};
+}
+std::int32_t LoadedEngine::context() const { return state_->context; }
+std::uint32_t LoadedEngine::kv_pages() const { return state_->n_pages; }
+std::uint64_t LoadedEngine::kv_page_bytes() const { return state_->page_bytes; }
+std::uint32_t LoadedEngine::threads() const { return state_->pool.threads(); }
+const LoadTimes& LoadedEngine::times() const { return state_->times; }
+void LoadedEngine::observe_ports(Executor::PortObserver observer) {
+  state_->executor->observe_ports(std::move(observer));
+}
+
+RequestSpec LoadedEngine::default_request() const {
+  const ManifestSampling& given = state_->manifest.sampling;
+  RequestSpec spec;
+  SamplingParams& s = spec.sampling;
+  s.temperature = given.temperature.value_or(s.temperature);
+  s.top_k = static_cast<std::int32_t>(given.top_k.value_or(s.top_k));
+  s.top_p = given.top_p.value_or(s.top_p);
+  s.min_p = given.min_p.value_or(s.min_p);
+  s.repetition_penalty = given.repetition_penalty.value_or(s.repetition_penalty);
+  s.presence_penalty = given.presence_penalty.value_or(s.presence_penalty);
+  s.frequency_penalty = given.frequency_penalty.value_or(s.frequency_penalty);
+  s.seed = given.seed.value_or(s.seed);
+  spec.max_tokens = static_cast<std::int32_t>(given.max_tokens.value_or(-1));
+  return spec;
+}
+
+}  // namespace tenon

@@ -1,0 +1,57 @@
+// An engine with everything under it, made from a manifest: plugins opened and instantiated, the
+// model declared and loaded, memory made. Owns all of it and takes it down in the right order.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "core/base/stripe_pool.h"
+#include "core/format/gguf.h"
+#include "core/format/tokenizer.h"
+#include "core/manifest/manifest.h"
+#include "core/plugin/catalog.h"
+#include "core/runtime/engine.h"
+
+namespace tenon {
+
+// Puts the reference backend into a catalog; every catalog that an engine is loaded from has it.
+Status add_builtin_plugins(PluginCatalog& catalog);
+
+struct LoadTimes {  // seconds
+  double plugins = 0, declare = 0, weights = 0, memory = 0;
+};
+
+class LoadedEngine {
+ public:
+  // `model_path` is the file that the manifest's model means. Refused before a weight is read:
+  // whatever descriptors, metadata and shapes can tell.
+  static Result<std::unique_ptr<LoadedEngine>> load(const Manifest& manifest,
+                                                    PluginCatalog& catalog,
+                                                    const std::string& model_path);
+  ~LoadedEngine();
+
+  Engine& engine();
+  const Tokenizer& tokenizer() const;
+  const GgufFile& file() const;
+  const ModelShape& model() const;
+  const OpDispatch& ops() const;
+  std::string_view device() const;    // "cpu avx2"
+  std::string_view numerics() const;  // "contract/1"
+  std::int32_t context() const;       // tokens of the longest sequence
+  std::uint32_t kv_pages() const;
+  std::uint64_t kv_page_bytes() const;
+  std::uint32_t threads() const;
+  const LoadTimes& times() const;
+  // A request with the manifest's sampling.
+  RequestSpec default_request() const;
+  // See Executor::observe_ports.
+  void observe_ports(Executor::PortObserver observer);
+
+ private:
+  struct State;
+  explicit LoadedEngine(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace tenon
