@@ -9,6 +9,8 @@
 namespace tenon::app {
 namespace {
 
+constexpr int kMaxTokens = 1 << 24;  // of everything that counts tokens or pages
+
 // What the parser fills in; `command` is set by the callback of the subcommand that was given.
 struct Parsed {
   Command command;
@@ -50,15 +52,15 @@ void add_engine(CLI::App& command, EngineChoice& out) {
   command.add_option("-t,--threads", out.threads, "Threads; 0: all cores")
       ->check(CLI::Range(0, 1024));
   command.add_option("--context", out.context, "Tokens of the longest sequence; 0: the model's")
-      ->check(CLI::NonNegativeNumber);
+      ->check(CLI::Range(0, kMaxTokens));
   command.add_option("--kv-pages", out.kv_pages, "Pages of 64 tokens for keys and values")
-      ->check(CLI::NonNegativeNumber);
+      ->check(CLI::Range(0, kMaxTokens));
   add_plugin_dirs(command, out.plugin_dirs);
 }
 
 void add_sampling(CLI::App& command, SamplingChoice& out) {
   command.add_option("-n,--max-tokens", out.max_tokens, "The most tokens of the answer")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1, kMaxTokens));
   command.add_option("--temperature", out.temperature, "0: always the most likely token");
   command.add_option("--top-k", out.top_k, "Only the k most likely tokens; 0: all");
   command.add_option("--top-p", out.top_p, "Only the likeliest tokens that together have this");
@@ -96,7 +98,7 @@ void declare_score(CLI::App& app, Parsed& parsed) {
   command->add_option("FILE", score.file, "The text; -: stdin");
   command->add_option("--text", score.text, "The text itself, instead of a file");
   command->add_option("--window", score.window, "Cut into pieces of this many tokens; 0: context")
-      ->check(CLI::NonNegativeNumber);
+      ->check(CLI::Range(0, kMaxTokens));
   command->add_flag("--tokens", score.tokens, "Each token with its log-probability");
   command->add_flag("--json", score.json, "Print JSON");
   add_engine(*command, score.engine);
@@ -106,7 +108,7 @@ void declare_bench(CLI::App& app, Parsed& parsed) {
   BenchCommand& bench = parsed.bench;
   CLI::App* command = add_command(app, "bench", "Measure prompt reading and generation", "bench",
                                   parsed, &Parsed::bench);
-  const CLI::Range tokens(0, 1 << 24);
+  const CLI::Range tokens(0, kMaxTokens);
   command->add_option("--prompt", bench.prompt, "Tokens to read, timed")->check(tokens);
   command->add_option("--gen", bench.gen, "Tokens to generate, timed")->check(tokens);
   command->add_option("--depth", bench.depth, "Tokens in the cache beforehand")->check(tokens);

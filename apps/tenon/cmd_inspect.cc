@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cerrno>
 #include <cinttypes>
 #include <cstdio>
 #include <cstring>
@@ -127,7 +128,14 @@ Status inspect_manifest(const InspectCommand& command) {
 
 Status inspect(const InspectCommand& command) {
   char magic[4] = {};
-  std::ifstream(command.file, std::ios::binary).read(magic, sizeof magic);
+  std::ifstream in(command.file, std::ios::binary);
+  if (!in)
+    return Error{.code = Code::kNotFound,
+                 .id = "TENON-A030",
+                 .message = "cannot read the file",
+                 .where = command.file,
+                 .found = std::strerror(errno)};
+  in.read(magic, sizeof magic);
   if (std::memcmp(magic, "GGUF", 4) == 0) {
     TENON_ASSIGN(const GgufFile file, GgufFile::open(command.file));
     command.json ? print_model_json(file, command.tensors) : print_model(file, command.tensors);
@@ -142,7 +150,13 @@ Status inspect(const InspectCommand& command) {
       std::fputs(plugin_text(file).c_str(), stdout);
     return {};
   }
-  return inspect_manifest(command);
+  if (command.file.ends_with(".textproto") || command.file.ends_with(".json"))
+    return inspect_manifest(command);
+  return Error{.code = Code::kInvalidArgument,
+               .id = "TENON-A032",
+               .message = "this is nothing that Tenon can look into",
+               .where = command.file,
+               .expected = "a plugin (.so), a model (GGUF), or a manifest (.textproto, .json)"};
 }
 
 }  // namespace

@@ -33,6 +33,12 @@ Result<Score> score_text(const ScoreCommand& command, LoadedEngine& loaded,
   const std::int64_t window =
       command.window == 0 ? most : std::min<std::int64_t>(command.window, most);
 
+  if (ids.empty())
+    return Error{.code = Code::kInvalidArgument,
+                 .id = "TENON-A033",
+                 .message = "there is nothing to score",
+                 .found = "a text of " + std::to_string(text.size()) + " bytes and no tokens"};
+
   Score score;
   score.bytes = text.size();
   for (const std::int32_t id : ids) score.tokens.push_back({.id = id});

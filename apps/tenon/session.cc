@@ -16,6 +16,7 @@
 #include "apps/tenon/progress.h"
 #include "core/base/hash.h"
 #include "core/base/log.h"
+#include "core/plugin/assembly.h"
 
 namespace fs = std::filesystem;
 
@@ -101,6 +102,9 @@ Result<std::unique_ptr<Session>> open_session(Manifest manifest,
   auto session = std::make_unique<Session>();
   session->manifest = std::move(manifest);
   TENON_ASSIGN(session->catalog, open_catalog(plugin_dirs));
+  // Before a model is fetched: a manifest that cannot work should not cost a download.
+  TENON_ASSIGN(const std::vector<ChosenPlugin> chosen,
+               choose_plugins(session->manifest, session->catalog));
   TENON_ASSIGN(session->model_path, find_model_file(session->manifest));
   TENON_ASSIGN(session->engine,
                LoadedEngine::load(session->manifest, session->catalog, session->model_path));
