@@ -20,7 +20,7 @@ CORE = {
     "manifest": ["base"],
     "iface": ["base"],
     "plugin": ["base", "iface", "manifest"],
-    "memory": ["base"],
+    "memory": ["base", "iface"],
     "runtime": ["base", "tensor", "ops", "reference", "autograd", "format", "manifest", "iface", "plugin", "memory"],
     "sim": ["base", "iface", "manifest", "plugin"],
 }
