@@ -209,7 +209,7 @@ TEST(Engine, TopReportsTheMostLikelyTokens) {
 }
 
 TEST(LoadedEngine, RefusesAModelThatLacksATensor) {
-  const std::string path = model_path() + ".renamed";
+  const std::string path = TinyModel().save("renamed");
   std::string bytes = TinyModel().gguf();
   bytes.replace(bytes.find("blk.1.ffn_up"), 12, "blk.1.ffn_UP");
   std::ofstream(path, std::ios::binary) << bytes;
@@ -219,7 +219,7 @@ TEST(LoadedEngine, RefusesAModelThatLacksATensor) {
 }
 
 TEST(LoadedEngine, RefusesAnUnknownArchitecture) {
-  const std::string path = model_path() + ".architecture";
+  const std::string path = TinyModel().save("architecture");
   std::string bytes = TinyModel().gguf();
   const std::size_t at = bytes.find("llama", bytes.find("general.architecture"));
   bytes.replace(at, 5, "mamba");
