@@ -13,7 +13,7 @@
 #include "core/format/chat_template.h"
 #include "core/manifest/manifest.h"
 #include "core/plugin/catalog.h"
-#include "core/runtime/loaded_engine.h"
+#include "core/load/loaded_engine.h"
 
 namespace tenon::app {
 

@@ -21,7 +21,8 @@ CORE = {
     "iface": ["base"],
     "plugin": ["base", "iface", "manifest"],
     "memory": ["base", "iface"],
-    "runtime": ["base", "tensor", "ops", "reference", "autograd", "format", "manifest", "iface", "plugin", "memory"],
+    "runtime": ["base", "tensor", "ops", "autograd", "format", "iface", "memory"],
+    "load": ["base", "tensor", "ops", "reference", "format", "manifest", "iface", "plugin", "memory", "runtime"],
     "sim": ["base", "iface", "manifest", "plugin"],
 }
 # The reference backend fills in the same table as a plugin does, with the same C++ layer.
@@ -108,7 +109,7 @@ def self_test():
             ("plugins/attention/dense/a.cc", "tenon/sdk/plugin.hpp"), ("core/plugin/library.cc", "boost/dll.hpp"),
             ("plugins/attention/dense/a.cc", "plugins/attention/dense/b.h"), ("tests/unit/a.cc", "tests/unit/b.h"),
             ("apps/tenon/cli.cc", "CLI/CLI.hpp"), ("core/manifest/parse.cc", "manifest.pb.h"),
-            ("core/runtime/engine.cc", "core/plugin/registry.h"),
+            ("core/load/loaded_engine.cc", "core/plugin/catalog.h"),
             ("plugins/attention/dense/tests/a_test.cc", "core/runtime/engine.h"), ("core/reference/a.cc", "tenon/sdk/plugin.hpp"),
             ("apps/tenon/cmd_run.cc", "core/runtime/engine.h")]
     bad = [("core/base/a.h", "core/tensor/b.h"), ("core/format/a.cc", "core/runtime/b.h"),

@@ -1,7 +1,7 @@
 // What the model plugin declares and refuses, from metadata alone.
 #include <gtest/gtest.h>
 
-#include "core/runtime/loaded_engine.h"
+#include "core/load/loaded_engine.h"
 #include "tests/fixtures/engines.h"
 #include "tests/fixtures/tiny_model.h"
 
