@@ -9,6 +9,8 @@
 namespace tenon::app {
 namespace {
 
+constexpr int kMaxTokens = 1 << 24;  // of everything that counts tokens or pages
+
 // What the parser fills in; `command` is set by the callback of the subcommand that was given.
 struct Parsed {
   Command command;
@@ -17,6 +19,12 @@ struct Parsed {
   VersionCommand version;
   ModelListCommand model_list;
   ModelPullCommand model_pull;
+  RunCommand run;
+  ScoreCommand score;
+  BenchCommand bench;
+  InspectCommand inspect;
+  ManifestCheckCommand manifest_check;
+  PluginListCommand plugin_list;
 };
 
 template <class Args>
@@ -26,6 +34,114 @@ CLI::App* add_command(CLI::App& parent, const std::string& name, const std::stri
   command->footer(std::string(examples_of(path)));
   command->callback([&parsed, args] { parsed.command = parsed.*args; });
   return command;
+}
+
+void add_plugin_dirs(CLI::App& command, std::vector<std::string>& out) {
+  command.add_option("--plugins", out, "A folder of plugins; may be repeated")
+      ->type_name("DIR")
+      ->take_all();
+}
+
+void add_engine(CLI::App& command, EngineChoice& out) {
+  command.add_option("-m,--manifest", out.manifest, "What to assemble; default: the built-in one")
+      ->type_name("FILE");
+  command.add_option("--model", out.model, "Instead of the manifest's: a known name, or a file")
+      ->type_name("NAME|FILE");
+  command.add_option("--backend", out.backend, "Instead of the manifest's: a plugin's id")
+      ->type_name("ID");
+  command.add_option("-t,--threads", out.threads, "Threads; 0: all cores")
+      ->check(CLI::Range(0, 1024));
+  command.add_option("--context", out.context, "Tokens of the longest sequence; 0: the model's")
+      ->check(CLI::Range(0, kMaxTokens));
+  command.add_option("--kv-pages", out.kv_pages, "Pages of 64 tokens for keys and values")
+      ->check(CLI::Range(0, kMaxTokens));
+  add_plugin_dirs(command, out.plugin_dirs);
+}
+
+void add_sampling(CLI::App& command, SamplingChoice& out) {
+  command.add_option("-n,--max-tokens", out.max_tokens, "The most tokens of the answer")
+      ->check(CLI::Range(1, kMaxTokens));
+  command.add_option("--temperature", out.temperature, "0: always the most likely token");
+  command.add_option("--top-k", out.top_k, "Only the k most likely tokens; 0: all");
+  command.add_option("--top-p", out.top_p, "Only the likeliest tokens that together have this");
+  command.add_option("--min-p", out.min_p, "Only tokens with this part of the best one's chance");
+  command.add_option("--repetition-penalty", out.repetition_penalty, "1: none");
+  command.add_option("--presence-penalty", out.presence_penalty, "0: none");
+  command.add_option("--frequency-penalty", out.frequency_penalty, "0: none");
+  command.add_option("--seed", out.seed, "The same seed gives the same answer");
+  command.add_option("--stop", out.stop, "End before this text; may be repeated")
+      ->type_name("TEXT")
+      ->take_all();
+  command.add_flag("--ignore-eos", out.ignore_eos, "Go on after the model's end token");
+}
+
+void declare_run(CLI::App& app, Parsed& parsed) {
+  RunCommand& run = parsed.run;
+  CLI::App* command =
+      add_command(app, "run", "Answer a prompt, or talk", "run", parsed, &Parsed::run);
+  command->add_option("PROMPT", run.prompt, "Left out: stdin, or a conversation on a terminal");
+  command->add_option("-f,--file", run.file, "The prompt from a file; -: stdin")->type_name("FILE");
+  command->add_option("--system", run.system, "A system message before the prompt");
+  command->add_flag("--raw", run.raw, "The prompt as it is, without the model's chat template");
+  command->add_option("--logprobs", run.logprobs, "With --json: this many most likely tokens each")
+      ->check(CLI::Range(0, 100));
+  command->add_flag("--stats", run.stats, "Times and counts on stderr");
+  command->add_flag("--json", run.json, "Print one JSON object at the end");
+  add_sampling(*command, run.sampling);
+  add_engine(*command, run.engine);
+}
+
+void declare_score(CLI::App& app, Parsed& parsed) {
+  ScoreCommand& score = parsed.score;
+  CLI::App* command = add_command(app, "score", "How likely a text is to the model", "score",
+                                  parsed, &Parsed::score);
+  command->add_option("FILE", score.file, "The text; -: stdin");
+  command->add_option("--text", score.text, "The text itself, instead of a file");
+  command->add_option("--window", score.window, "Cut into pieces of this many tokens; 0: context")
+      ->check(CLI::Range(0, kMaxTokens));
+  command->add_flag("--tokens", score.tokens, "Each token with its log-probability");
+  command->add_flag("--json", score.json, "Print JSON");
+  add_engine(*command, score.engine);
+}
+
+void declare_bench(CLI::App& app, Parsed& parsed) {
+  BenchCommand& bench = parsed.bench;
+  CLI::App* command = add_command(app, "bench", "Measure prompt reading and generation", "bench",
+                                  parsed, &Parsed::bench);
+  const CLI::Range tokens(0, kMaxTokens);
+  command->add_option("--prompt", bench.prompt, "Tokens to read, timed")->check(tokens);
+  command->add_option("--gen", bench.gen, "Tokens to generate, timed")->check(tokens);
+  command->add_option("--depth", bench.depth, "Tokens in the cache beforehand")->check(tokens);
+  command->add_option("--batch", bench.batch, "Sequences at once")->check(CLI::Range(1, 4096));
+  command->add_option("--rounds", bench.rounds, "Repetitions; medians are printed")
+      ->check(CLI::Range(1, 1000));
+  add_engine(*command, bench.engine);
+}
+
+void declare_looking(CLI::App& app, Parsed& parsed) {
+  CLI::App* inspect = add_command(app, "inspect", "What a plugin, a model or a manifest contains",
+                                  "inspect", parsed, &Parsed::inspect);
+  inspect->add_option("FILE", parsed.inspect.file, "A .so, .gguf, .textproto or .json")->required();
+  inspect->add_flag("--tensors", parsed.inspect.tensors, "Every tensor of a model");
+  inspect->add_flag("--json", parsed.inspect.json, "Print JSON");
+
+  CLI::App* manifest = app.add_subcommand("manifest", "Manifests: check");
+  manifest->footer(std::string(examples_of("manifest")));
+  manifest->require_subcommand(1);
+  ManifestCheckCommand& check = parsed.manifest_check;
+  CLI::App* checked = add_command(*manifest, "check", "Would this load? Nothing is loaded",
+                                  "manifest check", parsed, &Parsed::manifest_check);
+  checked->add_option("FILE", check.file, "A manifest")->required();
+  checked->add_flag("--json", check.json, "Print JSON, errors included");
+  add_plugin_dirs(*checked, check.plugin_dirs);
+
+  CLI::App* plugin = app.add_subcommand("plugin", "Plugins: list");
+  plugin->footer(std::string(examples_of("plugin")));
+  plugin->require_subcommand(1);
+  CLI::App* list = add_command(*plugin, "list", "The plugins that a manifest can name",
+                               "plugin list", parsed, &Parsed::plugin_list);
+  list->add_flag("--json", parsed.plugin_list.json, "Print JSON");
+  add_plugin_dirs(*list, parsed.plugin_list.plugin_dirs);
 }
 
 void declare_model(CLI::App& app, Parsed& parsed) {
@@ -45,6 +161,10 @@ void declare_model(CLI::App& app, Parsed& parsed) {
 void declare(CLI::App& app, Parsed& parsed) {
   app.require_subcommand(1);
   app.set_help_flag("-h,--help", "Print this help");
+  declare_run(app, parsed);
+  declare_score(app, parsed);
+  declare_bench(app, parsed);
+  declare_looking(app, parsed);
   declare_model(app, parsed);
   CLI::App* version =
       add_command(app, "version", "Print version and build", "version", parsed, &Parsed::version);

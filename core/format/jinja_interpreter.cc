@@ -277,11 +277,12 @@ Result<Value> Interpreter::call_macro(const Macro& macro, const Arguments& given
     return fail("TENON-F042", given.line, "a macro gets too many arguments",
                 std::to_string(given.positional.size()),
                 "at most " + std::to_string(node.named.size()));
-  for (const auto& [name, value] : given.named)
-    if (std::none_of(node.named.begin(), node.named.end(),
-                     [&](const auto& parameter) { return parameter.first == name; }))
+  for (const auto& [name, value] : given.named) {
+    const auto is_it = [wanted = name](const auto& parameter) { return parameter.first == wanted; };
+    if (std::none_of(node.named.begin(), node.named.end(), is_it))
       return fail("TENON-F042", given.line, "a macro has no such parameter",
                   quote_for_message(name), "one of its parameters");
+  }
   for (std::size_t i = 0; i < node.named.size(); ++i) {
     const auto& [name, otherwise] = node.named[i];
     Value value = Value::undefined(name);

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <cstring>
 #include <optional>
 
 #include "core/format/utf8.h"
@@ -11,6 +10,7 @@
 namespace tenon::jinja {
 namespace {
 
+bool is_one_of(char c, std::string_view set) { return set.find(c) != std::string_view::npos; }
 bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_name_start(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
@@ -47,7 +47,7 @@ class Lexer {
   // The next "{{", "{%" or "{#", or the end.
   std::size_t find_tag() const {
     for (std::size_t i = at_; (i = source_.find('{', i)) != std::string_view::npos; ++i)
-      if (i + 1 < source_.size() && std::strchr("{%#", source_[i + 1])) return i;
+      if (i + 1 < source_.size() && is_one_of(source_[i + 1], "{%#")) return i;
     return source_.size();
   }
 
@@ -149,8 +149,8 @@ class Lexer {
           return {};
         }
       }
-      if (std::strchr("([{", c)) ++depth;
-      if (std::strchr(")]}", c)) --depth;
+      if (is_one_of(c, "([{")) ++depth;
+      if (is_one_of(c, ")]}")) --depth;
       TENON_TRY(token(c));
     }
     return template_error("TENON-F040", line_, "a tag does not end", "the end of the template",
@@ -174,7 +174,7 @@ class Lexer {
         at_ += 2;
         return {};
       }
-    if (c != '\0' && std::strchr("+-*/%~<>=()[]{}.,:|", c)) {
+    if (is_one_of(c, "+-*/%~<>=()[]{}.,:|")) {
       add(TokenKind::kOperator, source_.substr(at_, 1));
       ++at_;
       return {};

@@ -60,5 +60,42 @@ TEST(Cli, ListsModelsWithoutTouchingTheDisk) {
   EXPECT_NE(result.output.find("smollm2-135m-instruct"), std::string::npos);
 }
 
+TEST(Cli, TheReadyManifestsFitTheBuiltPlugins) {
+  for (const std::string name : {"default", "every-parameter"}) {
+    const ChildResult result =
+        tenon({"manifest", "check", TENON_SOURCE_DIR "/apps/manifests/" + name + ".textproto"});
+    EXPECT_EQ(result.exit_code, 0) << result.output;
+    EXPECT_NE(result.output.find("good"), std::string::npos);
+  }
+}
+
+TEST(Cli, RefusalsHappenBeforeAModelIsFetched) {
+  const auto refused = [](const std::vector<std::string>& arguments, const std::string& id) {
+    const ChildResult result = tenon(arguments);
+    EXPECT_EQ(result.exit_code, 1) << result.output;
+    EXPECT_NE(result.output.find(id), std::string::npos) << result.output;
+  };
+  refused({"run", "--backend", "tenon.backend.cpux", "x"}, "TENON-P020");
+  refused({"run", "--manifest", "/nonexistent.textproto", "x"}, "TENON-M001");
+  refused({"run", "--model", "nope", "x"}, "TENON-A010");
+  refused({"run", "--model", "/nonexistent.gguf", "x"}, "TENON-F001");
+  refused({"run", "--plugins", "/nonexistent", "x"}, "TENON-P023");
+  refused({"run", "--file", "/nonexistent"}, "TENON-A030");
+  refused({"score", "--model", "/nonexistent.gguf", "/nonexistent"}, "TENON-A030");
+  refused({"inspect", "/nonexistent"}, "TENON-A030");
+  refused({"inspect", TENON_SOURCE_DIR "/LICENSE"}, "TENON-A032");
+  refused({"manifest", "check", TENON_SOURCE_DIR "/README.md"}, "TENON-M");
+}
+
+TEST(Cli, PluginsAreListedAndInspected) {
+  const ChildResult list = tenon({"plugin", "list"});
+  EXPECT_EQ(list.exit_code, 0);
+  EXPECT_NE(list.output.find("tenon.attention.dense"), std::string::npos) << list.output;
+  const ChildResult one =
+      tenon({"inspect", TENON_BINARY_DIR "/plugins/attention-dense.so", "--json"});
+  EXPECT_EQ(one.exit_code, 0) << one.output;
+  EXPECT_NE(one.output.find("\"id\": \"tenon.attention.dense\""), std::string::npos);
+}
+
 }  // namespace
 }  // namespace tenon::app

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "tests/fixtures/engines.h"
 #include "tests/integration/numerics.h"
 #include "tests/integration/numerics_golden.h"
 #include "tests/integration/test_model.h"
@@ -39,8 +40,8 @@ Difference compare(const Golden& golden, const std::vector<TextDistributions>& o
     out.agreement.add(lumped_kl(at, d), most_likely(d) == at.top[0].first);
     const std::int32_t next = golden.texts[at.text][at.position];
     const auto differ = [&](std::int32_t token, float logprob) {
-      out.most_logprob = std::max(
-          out.most_logprob, std::abs(double{d[static_cast<std::size_t>(token)]} - logprob));
+      out.most_logprob = std::max(out.most_logprob,
+                                  std::abs(double{d[static_cast<std::size_t>(token)]} - logprob));
     };
     differ(next, at.next);
     for (const auto& [token, logprob] : at.top) differ(token, logprob);
@@ -62,7 +63,7 @@ class GoldenTest : public testing::Test {
   }
 
   std::vector<TextDistributions> score_with(const char* backend) {
-    auto engine = load_test_engine(backend, path_);
+    auto engine = load_engine({.backend = backend}, path_);
     if (!engine.ok()) return ADD_FAILURE() << engine.error().to_string(), Texts{};
     auto scored = score(**engine, golden_.texts);
     if (!scored.ok()) return ADD_FAILURE() << scored.error().to_string(), Texts{};
@@ -75,7 +76,7 @@ class GoldenTest : public testing::Test {
 };
 
 TEST_F(GoldenTest, ExactAgrees) {
-  const auto ours = score_with(kExact);
+  const auto ours = score_with("exact");
   ASSERT_FALSE(ours.empty());
   const Difference difference = compare(golden_, ours);
   EXPECT_LT(difference.agreement.mean_kl(), 1e-10);
@@ -84,7 +85,7 @@ TEST_F(GoldenTest, ExactAgrees) {
 }
 
 TEST_F(GoldenTest, CpuAgreesWithinTheQuantisedBound) {
-  const auto ours = score_with(kCpu);
+  const auto ours = score_with("tenon.backend.cpu");
   ASSERT_FALSE(ours.empty());
   const Difference difference = compare(golden_, ours);
   EXPECT_LT(difference.agreement.mean_kl(), 4e-3);
@@ -93,16 +94,15 @@ TEST_F(GoldenTest, CpuAgreesWithinTheQuantisedBound) {
 }
 
 TEST_F(GoldenTest, CpuHasTheBitsOfTheContract) {
-  const auto cpu = score_with(kCpu), contract = score_with(kContract);
+  const auto cpu = score_with("tenon.backend.cpu"), contract = score_with("contract");
   ASSERT_EQ(cpu.size(), golden_.texts.size());
   ASSERT_EQ(contract.size(), golden_.texts.size());
   for (std::size_t t = 0; t < cpu.size(); ++t) {
     ASSERT_EQ(cpu[t].size(), golden_.texts[t].size() - 1);
     ASSERT_EQ(contract[t].size(), cpu[t].size());
     for (std::size_t i = 0; i < cpu[t].size(); ++i)
-      EXPECT_EQ(std::memcmp(cpu[t][i].data(), contract[t][i].data(),
-                            cpu[t][i].size() * sizeof(float)),
-                0)
+      EXPECT_EQ(
+          std::memcmp(cpu[t][i].data(), contract[t][i].data(), cpu[t][i].size() * sizeof(float)), 0)
           << "text " << t << ", position " << i + 1;
   }
 }

@@ -1,41 +1,16 @@
 // The distributions that an engine gives for a text, and how far two of them are apart.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <memory>
 #include <span>
-#include <string>
 #include <utility>
 #include <vector>
 
-#include "core/runtime/loaded_engine.h"
+#include "core/load/loaded_engine.h"
 
 namespace tenon {
-
-// An engine on the test model with the plugins of this build. `backend` is the manifest's text of
-// the role.
-inline Result<std::unique_ptr<LoadedEngine>> load_test_engine(const std::string& backend,
-                                                              const std::string& model_path) {
-  TENON_ASSIGN(const Manifest manifest,
-               parse_manifest("model { name: \"smollm2-135m-instruct\" }"
-                              "network { plugin: \"tenon.model.decoder\" }"
-                              "attention { plugin: \"tenon.attention.dense\" }"
-                              "scheduler { plugin: \"tenon.scheduler.fcfs\" }"
-                              "engine { kv_pages: 64 } backend { " +
-                                  backend + " }",
-                              "test"));
-  PluginCatalog catalog;
-  TENON_TRY(add_builtin_plugins(catalog));
-  TENON_TRY(catalog.add_directory(TENON_BINARY_DIR "/plugins"));
-  return LoadedEngine::load(manifest, catalog, model_path);
-}
-
-inline constexpr const char* kCpu = "plugin: \"tenon.backend.cpu\"";
-inline constexpr const char* kExact =
-    "plugin: \"tenon.backend.reference\" param { key: \"policy\" s: \"exact\" }";
-inline constexpr const char* kContract =
-    "plugin: \"tenon.backend.reference\" param { key: \"policy\" s: \"contract\" }";
 
 // Log-probabilities of the whole vocabulary, by token id.
 using Distribution = std::vector<float>;
@@ -57,7 +32,8 @@ inline Result<std::vector<TextDistributions>> score(
     request.on_event = [vocabulary, &text = out[i]](const TokenEvent& event) {
       if (!event.prompt) return;
       Distribution& d = text.emplace_back(static_cast<std::size_t>(vocabulary));
-      for (const TokenLogprob& top : event.top) d[static_cast<std::size_t>(top.token)] = top.logprob;
+      for (const TokenLogprob& top : event.top)
+        d[static_cast<std::size_t>(top.token)] = top.logprob;
     };
     TENON_TRY(loaded.engine().submit(std::move(request)));
   }

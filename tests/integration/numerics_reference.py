@@ -2,7 +2,7 @@
 """Writes the independent implementation's distributions for all positions of tests/fixtures/numerics/texts.txt.
 
     python3 tests/integration/numerics_reference.py MODEL.gguf reference.bin
-    TENON_NUMERICS_REFERENCE=reference.bin ctest --test-dir build -R integration.NumericsSlow -V
+    TENON_NUMERICS_REFERENCE=reference.bin ctest --test-dir build -R integration.numerics -V
 
 The file is some 250 MB and is not kept in the tree. Packages and implementation are those of golden.py.
 

@@ -17,6 +17,9 @@ namespace {
 using sdk::Status;
 
 bool machine_has_avx512vnni() {
+#ifdef TENON_AVX512_EMULATION
+  return true;
+#endif
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
 }
@@ -255,6 +258,12 @@ class CpuBackend {
   };
 
   Status sample(const tenon_op_sample& op, const tenon_view* in) {
+    if (sample_room_ < in[0].shape[1]) {  // for every worker: which of them samples is chance
+      threads_.wait();
+      sample_room_ = in[0].shape[1];
+      for (sdk::SampleScratch& scratch : sample_scratch_)
+        scratch.reserve(static_cast<std::size_t>(sample_room_));
+    }
     const SampleArgs args{floats(in[0]), in[0].shape[0], in[0].shape[1],
                           op.rows,       op.results,     sample_scratch_.data()};
     threads_.submit(
@@ -276,7 +285,8 @@ class CpuBackend {
   AttendSetup setup_;
   ActivationScratch activations_;
   PartialScratch partials_;
-  std::vector<sdk::SampleScratch> sample_scratch_;
+  std::vector<sdk::SampleScratch> sample_scratch_;  // one per worker
+  std::int64_t sample_room_ = 0;
   std::atomic<bool> bad_id_{false};
 };
 

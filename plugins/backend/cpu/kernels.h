@@ -43,6 +43,21 @@ struct Kernels {
                int dim);
 };
 
+// Calls f<R>() for R = rows (or heads): kernels keep the sums of R of them in registers.
+template <class F>
+void for_rows(int rows, F&& f) {
+  switch (rows) {
+    case 1:
+      return f.template operator()<1>();
+    case 2:
+      return f.template operator()<2>();
+    case 3:
+      return f.template operator()<3>();
+    default:
+      return f.template operator()<4>();
+  }
+}
+
 const Kernels& avx2_kernels();
 const Kernels& avx512vnni_kernels();
 

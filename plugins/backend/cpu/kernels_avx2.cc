@@ -218,24 +218,20 @@ void product_f32_rows(const std::byte* tile, const PackedWeight& w, const Activa
     for (int half = 0; half < 2; ++half) _mm256_storeu_ps(out + r * kTile + half * 8, acc[r][half]);
 }
 
-#define TENON_BY_ROWS(name)                                                                        \
-  void name(const std::byte* tile, const PackedWeight& w, const Activations& in, std::int64_t row, \
-            int rows, float* out) {                                                                \
-    switch (rows) {                                                                                \
-      case 1:                                                                                      \
-        return name##_rows<1>(tile, w, in, row, out);                                              \
-      case 2:                                                                                      \
-        return name##_rows<2>(tile, w, in, row, out);                                              \
-      case 3:                                                                                      \
-        return name##_rows<3>(tile, w, in, row, out);                                              \
-      default:                                                                                     \
-        return name##_rows<4>(tile, w, in, row, out);                                              \
-    }                                                                                              \
-  }
-TENON_BY_ROWS(product_q4)
-TENON_BY_ROWS(product_q8)
-TENON_BY_ROWS(product_f32)
-#undef TENON_BY_ROWS
+void product_q4(const std::byte* tile, const PackedWeight& w, const Activations& in,
+                std::int64_t row, int rows, float* out) {
+  for_rows(rows, [&]<int R>() { product_q4_rows<R>(tile, w, in, row, out); });
+}
+
+void product_q8(const std::byte* tile, const PackedWeight& w, const Activations& in,
+                std::int64_t row, int rows, float* out) {
+  for_rows(rows, [&]<int R>() { product_q8_rows<R>(tile, w, in, row, out); });
+}
+
+void product_f32(const std::byte* tile, const PackedWeight& w, const Activations& in,
+                 std::int64_t row, int rows, float* out) {
+  for_rows(rows, [&]<int R>() { product_f32_rows<R>(tile, w, in, row, out); });
+}
 
 void silu_mul(const float* gate, const float* up, float* out) {
   for (int i = 0; i < kTile; i += 8) {
@@ -326,16 +322,7 @@ void attend_chunk_heads(const float* q, int dim, const std::uint16_t* k, const s
 
 void attend_chunk(const float* q, int heads, int dim, const std::uint16_t* k,
                   const std::uint16_t* v, int valid, float scale, ChunkState* states, float* out) {
-  switch (heads) {
-    case 1:
-      return attend_chunk_heads<1>(q, dim, k, v, valid, scale, states, out);
-    case 2:
-      return attend_chunk_heads<2>(q, dim, k, v, valid, scale, states, out);
-    case 3:
-      return attend_chunk_heads<3>(q, dim, k, v, valid, scale, states, out);
-    default:
-      return attend_chunk_heads<4>(q, dim, k, v, valid, scale, states, out);
-  }
+  for_rows(heads, [&]<int H>() { attend_chunk_heads<H>(q, dim, k, v, valid, scale, states, out); });
 }
 
 void fold(ChunkState& state, float* total, const ChunkState& chunk_state, const float* chunk,

@@ -1,10 +1,14 @@
 // AVX-512 VNNI: the products, 16 outputs in one register and four multiply-adds a lane and
 // instruction. The rest is AVX2's.
-#include <immintrin.h>
-
 #include "kernels.h"
 
+#ifdef TENON_AVX512_EMULATION  // tests: a header with the instructions in portable C
+#include TENON_AVX512_EMULATION
+#define TENON_AVX512
+#else
+#include <immintrin.h>
 #define TENON_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma,f16c")))
+#endif
 
 namespace tenon::cpu {
 namespace {
@@ -94,24 +98,20 @@ TENON_AVX512 void product_f32_rows(const std::byte* tile, const PackedWeight& w,
   for (int r = 0; r < R; ++r) _mm512_storeu_ps(out + r * kTile, acc[r]);
 }
 
-#define TENON_BY_ROWS(name)                                                                        \
-  void name(const std::byte* tile, const PackedWeight& w, const Activations& in, std::int64_t row, \
-            int rows, float* out) {                                                                \
-    switch (rows) {                                                                                \
-      case 1:                                                                                      \
-        return name##_rows<1>(tile, w, in, row, out);                                              \
-      case 2:                                                                                      \
-        return name##_rows<2>(tile, w, in, row, out);                                              \
-      case 3:                                                                                      \
-        return name##_rows<3>(tile, w, in, row, out);                                              \
-      default:                                                                                     \
-        return name##_rows<4>(tile, w, in, row, out);                                              \
-    }                                                                                              \
-  }
-TENON_BY_ROWS(product_q4)
-TENON_BY_ROWS(product_q8)
-TENON_BY_ROWS(product_f32)
-#undef TENON_BY_ROWS
+void product_q4(const std::byte* tile, const PackedWeight& w, const Activations& in,
+                std::int64_t row, int rows, float* out) {
+  for_rows(rows, [&]<int R>() { product_q4_rows<R>(tile, w, in, row, out); });
+}
+
+void product_q8(const std::byte* tile, const PackedWeight& w, const Activations& in,
+                std::int64_t row, int rows, float* out) {
+  for_rows(rows, [&]<int R>() { product_q8_rows<R>(tile, w, in, row, out); });
+}
+
+void product_f32(const std::byte* tile, const PackedWeight& w, const Activations& in,
+                 std::int64_t row, int rows, float* out) {
+  for_rows(rows, [&]<int R>() { product_f32_rows<R>(tile, w, in, row, out); });
+}
 
 }  // namespace
 

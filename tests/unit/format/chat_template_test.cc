@@ -175,6 +175,12 @@ TEST(ChatTemplate, SyntaxErrorsSayTheLine) {
   }
 }
 
+TEST(ChatTemplate, AZeroByteIsText) {
+  using namespace std::string_literals;
+  EXPECT_EQ(render("a{\0{{ 1 }}"s), "a{\0"s + "1");
+  EXPECT_EQ(error_of("{{ \0 }}"s).id, "TENON-F040");
+}
+
 TEST(ChatTemplate, ErrorsHaveTheirIds) {
   const std::vector<std::pair<std::string_view, std::string_view>> cases = {
       {"{{ nothing.field }}", "TENON-F041"},

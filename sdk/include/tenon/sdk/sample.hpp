@@ -24,6 +24,12 @@ namespace tenon::sdk {
 struct SampleScratch {
   std::vector<float> z, weight;
   std::vector<std::int32_t> order;
+
+  void reserve(std::size_t n) {
+    z.reserve(n);
+    weight.reserve(n);
+    order.reserve(n);
+  }
 };
 
 namespace sample_detail {

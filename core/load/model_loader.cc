@@ -1,4 +1,4 @@
-#include "core/runtime/model_loader.h"
+#include "core/load/model_loader.h"
 
 #include <algorithm>
 #include <cmath>

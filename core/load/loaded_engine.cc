@@ -1,4 +1,4 @@
-#include "core/runtime/loaded_engine.h"
+#include "core/load/loaded_engine.h"
 
 #include <algorithm>
 #include <chrono>
@@ -10,7 +10,7 @@
 #include "core/plugin/assembly.h"
 #include "core/plugin/instance.h"
 #include "core/reference/reference.h"
-#include "core/runtime/model_loader.h"
+#include "core/load/model_loader.h"
 
 namespace tenon {
 namespace {

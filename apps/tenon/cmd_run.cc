@@ -1,0 +1,222 @@
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "apps/tenon/cli.h"
+#include "apps/tenon/interrupt.h"
+#include "apps/tenon/session.h"
+
+namespace tenon::app {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using nlohmann::ordered_json;
+
+struct AnswerToken {
+  std::int32_t id = 0;
+  float logprob = 0;
+  std::vector<TokenLogprob> top;
+};
+
+struct Answer {
+  std::string text;
+  std::vector<AnswerToken> tokens;
+  FinishReason finish = FinishReason::kNone;
+  std::size_t prompt_tokens = 0;
+  std::uint64_t cached_tokens = 0;
+  double first_seconds = 0, total_seconds = 0;  // from the request's arrival
+};
+
+RequestSpec request_of(const LoadedEngine& engine, const RunCommand& command) {
+  RequestSpec spec = engine.default_request();
+  const SamplingChoice& given = command.sampling;
+  SamplingParams& s = spec.sampling;
+  s.temperature = given.temperature.value_or(s.temperature);
+  s.top_k = given.top_k.value_or(s.top_k);
+  s.top_p = given.top_p.value_or(s.top_p);
+  s.min_p = given.min_p.value_or(s.min_p);
+  s.repetition_penalty = given.repetition_penalty.value_or(s.repetition_penalty);
+  s.presence_penalty = given.presence_penalty.value_or(s.presence_penalty);
+  s.frequency_penalty = given.frequency_penalty.value_or(s.frequency_penalty);
+  s.seed = given.seed.value_or(s.seed);
+  spec.max_tokens = given.max_tokens.value_or(spec.max_tokens);
+  spec.stop = given.stop;
+  spec.ignore_eos = given.ignore_eos;
+  spec.n_top = command.logprobs;
+  return spec;
+}
+
+class Runner {
+ public:
+  Runner(const RunCommand& command, Session& session, std::optional<ChatTemplate> chat)
+      : command_(command), session_(session), chat_(std::move(chat)) {
+    if (!command.system.empty()) history_.push_back({"system", command.system});
+  }
+
+  int answer_once(const std::string& prompt);
+  int converse();
+
+ private:
+  Result<std::vector<std::int32_t>> tokens_of(const std::string& prompt);
+  Status ask(const std::string& prompt, Answer& answer);
+  void print_stats(const Answer& answer) const;
+  void print_json(const Answer& answer) const;
+
+  const RunCommand& command_;
+  Session& session_;
+  std::optional<ChatTemplate> chat_;
+  std::vector<ChatMessage> history_;
+};
+
+// The whole conversation with this prompt as its last message; without a template, the prompt.
+Result<std::vector<std::int32_t>> Runner::tokens_of(const std::string& prompt) {
+  const Tokenizer& tokenizer = session_.engine->tokenizer();
+  if (chat_) {
+    history_.push_back({"user", prompt});
+    const auto text_of = [&](const std::optional<std::int32_t>& id) {
+      return id ? tokenizer.token_bytes(*id) : std::string_view();
+    };
+    TENON_ASSIGN(const std::string text,
+                 chat_->render(history_, true, text_of(tokenizer.bos()), text_of(tokenizer.eos())));
+    return tokenizer.encode(text, true);
+  }
+  std::vector<std::int32_t> ids = tokenizer.encode(prompt, false);
+  if (tokenizer.add_bos() && tokenizer.bos()) ids.insert(ids.begin(), *tokenizer.bos());
+  return ids;
+}
+
+Status Runner::ask(const std::string& prompt, Answer& answer) {
+  Engine& engine = session_.engine->engine();
+  RequestSpec spec = request_of(*session_.engine, command_);
+  TENON_ASSIGN(spec.prompt, tokens_of(prompt));
+  answer.prompt_tokens = spec.prompt.size();
+  const std::uint64_t hits_before = engine.stats().prefix_hit_tokens;
+  const Clock::time_point start = Clock::now();
+  const auto seconds = [&] { return std::chrono::duration<double>(Clock::now() - start).count(); };
+  spec.on_event = [&](const TokenEvent& event) {
+    if (event.token >= 0) {
+      if (answer.tokens.empty()) answer.first_seconds = seconds();
+      answer.tokens.push_back({event.token, event.logprob, {event.top.begin(), event.top.end()}});
+    }
+    answer.text += event.text;
+    answer.finish = event.finish;
+    if (command_.json || event.text.empty()) return;
+    std::fwrite(event.text.data(), 1, event.text.size(), stdout);
+    std::fflush(stdout);
+  };
+  TENON_ASSIGN(const std::uint64_t request, engine.submit(std::move(spec)));
+  Status done = run_until_done(engine, {request});
+  answer.total_seconds = seconds();
+  answer.cached_tokens = engine.stats().prefix_hit_tokens - hits_before;
+  if (!command_.json && !answer.text.ends_with('\n')) std::fputc('\n', stdout);
+  if (chat_) history_.push_back({"assistant", answer.text});
+  return done;
+}
+
+void Runner::print_stats(const Answer& answer) const {
+  const LoadedEngine& engine = *session_.engine;
+  const LoadTimes& times = engine.times();
+  const double decode = answer.total_seconds - answer.first_seconds;
+  const auto computed = static_cast<double>(answer.prompt_tokens - answer.cached_tokens);
+  const double generated =
+      answer.tokens.empty() ? 0 : static_cast<double>(answer.tokens.size() - 1);
+  std::fprintf(stderr,
+               "load %.3f s (plugins %.3f, declare %.3f, weights %.3f, memory %.3f)\n"
+               "prompt %zu tokens, %llu from the cache, first token after %.3f s (%.1f tokens/s)\n"
+               "answer %zu tokens, %.1f tokens/s, finish: %s\n"
+               "%s, %u threads, numerics %.*s, %u pages of %llu bytes\n",
+               times.plugins + times.declare + times.weights + times.memory, times.plugins,
+               times.declare, times.weights, times.memory, answer.prompt_tokens,
+               static_cast<unsigned long long>(answer.cached_tokens), answer.first_seconds,
+               answer.first_seconds > 0 ? computed / answer.first_seconds : 0, answer.tokens.size(),
+               decode > 0 ? generated / decode : 0, finish_reason_name(answer.finish),
+               std::string(engine.device()).c_str(), engine.threads(),
+               static_cast<int>(engine.numerics().size()), engine.numerics().data(),
+               engine.kv_pages(), static_cast<unsigned long long>(engine.kv_page_bytes()));
+}
+
+void Runner::print_json(const Answer& answer) const {
+  const Tokenizer& tokenizer = session_.engine->tokenizer();
+  const auto token_json = [&](std::int32_t id, float logprob) {
+    return ordered_json{
+        {"id", id}, {"text", std::string(tokenizer.token_bytes(id))}, {"logprob", logprob}};
+  };
+  ordered_json tokens = ordered_json::array();
+  for (const AnswerToken& token : answer.tokens) {
+    tokens.push_back(token_json(token.id, token.logprob));
+    for (const TokenLogprob& other : token.top)
+      tokens.back()["top"].push_back(token_json(other.token, other.logprob));
+  }
+  const ordered_json out = {{"text", answer.text},
+                            {"finish", finish_reason_name(answer.finish)},
+                            {"prompt_tokens", answer.prompt_tokens},
+                            {"cached_tokens", answer.cached_tokens},
+                            {"tokens", std::move(tokens)},
+                            {"first_token_seconds", answer.first_seconds},
+                            {"seconds", answer.total_seconds},
+                            {"model", session_.model_path},
+                            {"device", std::string(session_.engine->device())},
+                            {"numerics", std::string(session_.engine->numerics())}};
+  std::puts(out.dump(2, ' ', false, ordered_json::error_handler_t::replace).c_str());
+}
+
+int Runner::answer_once(const std::string& prompt) {
+  Answer answer;
+  const Status done = ask(prompt, answer);
+  const bool cancelled = !done.ok() && done.error().code == Code::kCancelled;
+  if (!done.ok() && !cancelled) return report_error(done.error(), command_.json);
+  if (command_.json) print_json(answer);
+  if (command_.stats) print_stats(answer);
+  return cancelled ? kExitInterrupted : kExitOk;
+}
+
+// An interrupt ends the answer that is being given; at the prompt it ends the program.
+int Runner::converse() {
+  std::fputs("Ctrl-D ends, Ctrl-C stops an answer.\n", stderr);
+  for (std::string line;;) {
+    std::fputs("> ", stderr);
+    if (!std::getline(std::cin, line)) break;
+    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
+    const std::size_t before = history_.size();
+    Answer answer;
+    const Status done = ask(line, answer);
+    if (!done.ok() && done.error().code != Code::kCancelled) {
+      report_error(done.error());
+      history_.resize(before);
+    }
+    clear_interrupt();
+    if (command_.stats) print_stats(answer);
+  }
+  std::fputc('\n', stderr);
+  return interrupted() ? kExitInterrupted : kExitOk;
+}
+
+}  // namespace
+
+int run_command(const RunCommand& command) {
+  const bool from_stdin = command.prompt.empty() && command.file.empty() && !isatty(STDIN_FILENO);
+  const bool talk = command.prompt.empty() && command.file.empty() && !from_stdin;
+  std::string prompt = command.prompt;
+  if (prompt.empty() && !talk) {
+    const auto text = read_input(from_stdin ? "-" : command.file);
+    if (!text.ok()) return report_error(text.error(), command.json);
+    prompt = *text;
+    // The line end that echo and editors add is not part of what was meant.
+    if (prompt.ends_with('\n')) prompt.pop_back();
+  }
+  const auto session = open_session(command.engine);
+  if (!session.ok()) return report_error(session.error(), command.json);
+  std::optional<ChatTemplate> chat;
+  if (!command.raw) {
+    auto found = chat_template_of(*(*session)->engine);
+    if (!found.ok()) return report_error(found.error(), command.json);
+    chat = std::move(*found);
+  }
+  Runner runner(command, **session, std::move(chat));
+  return talk ? runner.converse() : runner.answer_once(prompt);
+}
+
+}  // namespace tenon::app

@@ -1,0 +1,150 @@
+#include "apps/tenon/session.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <utility>
+
+#include "apps/tenon/default_manifest.h"
+#include "apps/tenon/interrupt.h"
+#include "apps/tenon/model_store.h"
+#include "apps/tenon/progress.h"
+#include "core/base/hash.h"
+#include "core/base/log.h"
+#include "core/plugin/assembly.h"
+
+namespace fs = std::filesystem;
+
+namespace tenon::app {
+namespace {
+
+// The build folder's, or an installation's: bin/tenon and plugins/ side by side.
+std::string default_plugin_dir() {
+  std::error_code error;
+  const fs::path binary = fs::read_symlink("/proc/self/exe", error);
+  return (binary.parent_path().parent_path() / "plugins").string();
+}
+
+bool looks_like_file(const std::string& model) {
+  return model.find('/') != std::string::npos || model.ends_with(".gguf");
+}
+
+}  // namespace
+
+Result<PluginCatalog> open_catalog(const std::vector<std::string>& directories) {
+  PluginCatalog catalog;
+  TENON_TRY(add_builtin_plugins(catalog));
+  if (directories.empty()) {
+    TENON_TRY(catalog.add_directory(default_plugin_dir()));
+  }
+  for (const std::string& directory : directories) TENON_TRY(catalog.add_directory(directory));
+  for (const BrokenPlugin& broken : catalog.broken())
+    log(Severity::kWarning, "plugin", "left out: " + broken.error.to_string());
+  return catalog;
+}
+
+Result<Manifest> choose_manifest(const EngineChoice& choice) {
+  TENON_ASSIGN(Manifest manifest, choice.manifest.empty()
+                                      ? parse_manifest(kDefaultManifest, "(built-in manifest)")
+                                      : load_manifest(choice.manifest));
+  if (!choice.model.empty()) {
+    manifest.model = {.where = "--model"};
+    if (looks_like_file(choice.model))
+      manifest.model.file = fs::absolute(choice.model).string();
+    else
+      manifest.model.name = choice.model;
+  }
+  if (!choice.backend.empty())
+    manifest.backend = {.role = "backend", .plugin = choice.backend, .where = "--backend"};
+  manifest.engine.threads = choice.threads.value_or(manifest.engine.threads);
+  manifest.engine.context = choice.context.value_or(manifest.engine.context);
+  if (choice.kv_pages) {
+    manifest.engine.kv_pages = *choice.kv_pages;
+    manifest.engine.kv_bytes = 0;
+  }
+  return manifest;
+}
+
+Result<std::string> find_model_file(const Manifest& manifest) {
+  const ManifestModel& model = manifest.model;
+  std::string path;
+  if (!model.file.empty()) {
+    path = manifest_path(manifest, model.file);
+  } else {
+    PullDisplay display(model.name);
+    TENON_ASSIGN(path, ensure_model(model.name,
+                                    [&](const PullProgress& progress) { display.show(progress); }));
+  }
+  if (model.sha256.empty()) return path;
+  TENON_ASSIGN(const std::string found, sha256_file(path));
+  if (found == model.sha256) return path;
+  return Error{.code = Code::kFailedPrecondition,
+               .id = "TENON-A031",
+               .message = "the model file is not the one that the manifest pins",
+               .where = model.where,
+               .found = path + ": sha256 " + found,
+               .expected = "sha256 " + model.sha256,
+               .fix = "use the pinned file, or change model.sha256"};
+}
+
+Result<std::unique_ptr<Session>> open_session(const EngineChoice& choice) {
+  TENON_ASSIGN(Manifest manifest, choose_manifest(choice));
+  return open_session(std::move(manifest), choice.plugin_dirs);
+}
+
+Result<std::unique_ptr<Session>> open_session(Manifest manifest,
+                                              const std::vector<std::string>& plugin_dirs) {
+  auto session = std::make_unique<Session>();
+  session->manifest = std::move(manifest);
+  TENON_ASSIGN(session->catalog, open_catalog(plugin_dirs));
+  // Before a model is fetched: a manifest that cannot work should not cost a download.
+  TENON_ASSIGN(const std::vector<ChosenPlugin> chosen,
+               choose_plugins(session->manifest, session->catalog));
+  TENON_ASSIGN(session->model_path, find_model_file(session->manifest));
+  TENON_ASSIGN(session->engine,
+               LoadedEngine::load(session->manifest, session->catalog, session->model_path));
+  return session;
+}
+
+Result<std::optional<ChatTemplate>> chat_template_of(const LoadedEngine& engine) {
+  constexpr std::string_view kKey = "tokenizer.chat_template";
+  if (!engine.file().has(kKey)) return std::optional<ChatTemplate>();
+  TENON_ASSIGN(const std::string_view source, engine.file().get_string(kKey));
+  TENON_ASSIGN(ChatTemplate parsed, ChatTemplate::parse(source));
+  return std::optional<ChatTemplate>(std::move(parsed));
+}
+
+Status run_until_done(Engine& engine, const std::vector<std::uint64_t>& requests) {
+  bool stopped = false;
+  for (;;) {
+    if (interrupted() && !stopped) {
+      for (const std::uint64_t request : requests) engine.abort(request);
+      stopped = true;
+    }
+    TENON_ASSIGN(const bool more, engine.step());
+    if (!more) break;
+  }
+  if (stopped) return Error{.code = Code::kCancelled, .id = "TENON-A017", .message = "interrupted"};
+  return {};
+}
+
+Result<std::string> read_input(const std::string& path) {
+  errno = 0;
+  std::ifstream file;
+  if (path != "-") file.open(path, std::ios::binary);
+  std::istream& in = path == "-" ? std::cin : file;
+  std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+  if ((path == "-" || file.is_open()) && !in.bad() && errno == 0) return text;
+  return Error{.code = Code::kNotFound,
+               .id = "TENON-A030",
+               .message = "cannot read the text",
+               .where = path == "-" ? "stdin" : path,
+               .found = std::strerror(errno)};
+}
+
+}  // namespace tenon::app

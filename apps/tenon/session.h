@@ -1,0 +1,51 @@
+// From what a command line says of an engine to the engine: plugins found, manifest read and
+// changed as asked, model fetched, everything loaded.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "apps/tenon/cli.h"
+#include "core/base/error.h"
+#include "core/format/chat_template.h"
+#include "core/manifest/manifest.h"
+#include "core/plugin/catalog.h"
+#include "core/load/loaded_engine.h"
+
+namespace tenon::app {
+
+struct Session {
+  PluginCatalog catalog;  // outlives the engine
+  Manifest manifest;      // as it was used
+  std::string model_path;
+  std::unique_ptr<LoadedEngine> engine;
+};
+
+// Plugins of the folders, and those built in. Broken files are reported once, as warnings.
+Result<PluginCatalog> open_catalog(const std::vector<std::string>& directories);
+
+// The manifest with the changes asked for. The built-in one is apps/manifests/default.textproto.
+Result<Manifest> choose_manifest(const EngineChoice& choice);
+
+// The file that a manifest's model means, fetched when it is not here and compared with the
+// manifest's sha256. TENON-A031: another file.
+Result<std::string> find_model_file(const Manifest& manifest);
+
+Result<std::unique_ptr<Session>> open_session(const EngineChoice& choice);
+// For a command that changes the manifest further.
+Result<std::unique_ptr<Session>> open_session(Manifest manifest,
+                                              const std::vector<std::string>& plugin_dirs);
+
+// The model file's own; none when it has none.
+Result<std::optional<ChatTemplate>> chat_template_of(const LoadedEngine& engine);
+
+// Steps until no request is live; on an interrupt every request is ended first. TENON-A017 then.
+Status run_until_done(Engine& engine, const std::vector<std::uint64_t>& requests);
+
+// A file's whole text, or stdin's for "-". TENON-A030 when it cannot be read.
+Result<std::string> read_input(const std::string& path);
+
+}  // namespace tenon::app

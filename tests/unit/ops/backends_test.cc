@@ -1,0 +1,339 @@
+// One test for every backend and op: the contract's bits by memcmp, its meaning by the exact
+// reference within a bound.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "tests/fixtures/backends.h"
+
+namespace tenon {
+namespace {
+
+using Matrix = TestBackend::Matrix;
+
+std::vector<std::string> contract_backends() {
+  std::vector<std::string> out = {"avx2", "emulated"};
+  if (__builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512vl"))
+    out.push_back("avx512vnni");
+  return out;
+}
+
+void expect_same_bits(const Matrix& got, const Matrix& want, const std::string& what) {
+  ASSERT_EQ(got.values.size(), want.values.size());
+  for (std::size_t i = 0; i < got.values.size(); ++i)
+    ASSERT_EQ(std::memcmp(&got.values[i], &want.values[i], 4), 0)
+        << what << " at row " << i / static_cast<std::size_t>(got.columns) << ", column "
+        << i % static_cast<std::size_t>(got.columns) << ": " << got.values[i] << " and "
+        << want.values[i];
+}
+
+// Relative to the largest value of the row: what int8 activations cost. A row of few values may
+// cancel to nothing: there only bits are compared.
+void expect_close(const Matrix& got, const Matrix& want, double bound, const std::string& what) {
+  for (std::int64_t r = 0; r < got.rows && got.columns >= 8; ++r) {
+    double most = 1e-3, worst = 0;
+    for (std::int64_t c = 0; c < got.columns; ++c) {
+      const auto at = static_cast<std::size_t>(r * got.columns + c);
+      most = std::max(most, std::abs(double{want.values[at]}));
+      worst = std::max(worst, std::abs(double{got.values[at]} - double{want.values[at]}));
+    }
+    ASSERT_LE(worst / most, bound) << what << " row " << r;
+  }
+}
+
+struct LinearCase {
+  tenon_layout layout;
+  bool has_min;
+  std::int64_t n, k, rows;
+  tenon_epilogue epilogue;
+  bool norm;
+  std::string name() const {
+    return "layout " + std::to_string(layout) + (has_min ? "+min" : "") + " n " +
+           std::to_string(n) + " k " + std::to_string(k) + " rows " + std::to_string(rows) +
+           " epilogue " + std::to_string(epilogue) + (norm ? " norm" : "");
+  }
+};
+
+std::vector<Matrix> run_linear(const TestBackend& backend, const LinearCase& c) {
+  std::mt19937 random(static_cast<std::uint32_t>(c.n * 31 + c.k * 7 + c.rows));
+  TestWeight norm(TENON_LAYOUT_F32, 1, c.k, false, random),
+      first(c.layout, c.n, c.k, c.has_min, random);
+  // Several weights of a group may differ in n, unless they are gate and up.
+  TestWeight second(c.layout, c.epilogue == TENON_EPILOGUE_NONE ? 2 * c.n + 1 : c.n, c.k, c.has_min,
+                    random);
+  EXPECT_TRUE(norm.load(backend.table(), 0).ok() && first.load(backend.table(), 1).ok() &&
+              second.load(backend.table(), 2).ok());
+  const std::uint32_t ids[] = {1, 2};
+  const std::uint32_t n_weights = c.epilogue == TENON_EPILOGUE_RESIDUAL ? 1 : 2;
+  const tenon_linear_group group{
+      {sizeof group, 0, nullptr}, 0, c.epilogue, c.norm ? 0 : -1, n_weights, 1e-5, ids};
+  EXPECT_TRUE(backend.table().prepare_linear_group(&group).ok());
+  const tenon_op_linear_group op{{sizeof op, TENON_OP_LINEAR_GROUP, nullptr}, 0, 0};
+  std::vector<Matrix> in = {random_matrix(c.rows, c.k, random, 3)};
+  if (c.rows > 2)
+    std::fill_n(in[0].values.begin() + c.k, std::min<std::int64_t>(c.k, 32),
+                0.0f);  // a group of zeros
+  if (c.epilogue == TENON_EPILOGUE_RESIDUAL) in.push_back(random_matrix(c.rows, c.n, random));
+  std::vector<std::pair<std::int64_t, std::int64_t>> shapes = {{c.rows, c.n}};
+  if (c.epilogue == TENON_EPILOGUE_NONE) shapes.push_back({c.rows, second.n});
+  return backend.call(&op.hdr, in, shapes);
+}
+
+std::vector<LinearCase> linear_cases() {
+  std::vector<LinearCase> out;
+  const std::pair<tenon_layout, bool> layouts[] = {{TENON_LAYOUT_Q4M32, true},
+                                                   {TENON_LAYOUT_Q8M32, false},
+                                                   {TENON_LAYOUT_Q8M32, true},
+                                                   {TENON_LAYOUT_F32, false}};
+  for (const auto& [layout, has_min] : layouts) {
+    for (const std::int64_t rows : {1, 2, 3, 4, 5, 9, 33, 70})
+      out.push_back({layout, has_min, 48, 96, rows, TENON_EPILOGUE_NONE, true});
+    for (const std::int64_t n : {1, 15, 16, 17, 31, 576})
+      out.push_back({layout, has_min, n, 64, 3, TENON_EPILOGUE_RESIDUAL, false});
+    for (const std::int64_t k : {32, 64, 160, 576, 1536})
+      out.push_back({layout, has_min, 32, k, 2, TENON_EPILOGUE_SILU_MUL, true});
+  }
+  for (const std::int64_t k : {1, 7, 33})
+    out.push_back({TENON_LAYOUT_F32, false, 5, k, 3, TENON_EPILOGUE_NONE, true});
+  return out;
+}
+
+TEST(Backends, LinearGroup) {
+  for (const LinearCase& c : linear_cases()) {
+    const std::vector<Matrix> want = run_linear(*TestBackend::make("contract"), c);
+    const std::vector<Matrix> meaning = run_linear(*TestBackend::make("exact"), c);
+    for (std::size_t i = 0; i < want.size(); ++i)
+      expect_close(want[i], meaning[i], c.layout == TENON_LAYOUT_F32 ? 1e-5 : 0.05,
+                   "contract, " + c.name());
+    for (const std::string& name : contract_backends())
+      for (const std::uint32_t stripes : {1, 2, 3, 7}) {
+        const std::vector<Matrix> got =
+            run_linear(*TestBackend::make(name, 1 + stripes % 3, stripes), c);
+        for (std::size_t i = 0; i < want.size(); ++i)
+          expect_same_bits(got[i], want[i], name + ", " + c.name());
+      }
+  }
+}
+
+TEST(Backends, Gather) {
+  for (const tenon_layout layout : {TENON_LAYOUT_Q4M32, TENON_LAYOUT_Q8M32, TENON_LAYOUT_F32}) {
+    const auto run = [&](const std::string& name) {
+      const auto backend = TestBackend::make(name);
+      std::mt19937 random(5);
+      TestWeight weight(layout, 37, 64, layout == TENON_LAYOUT_Q4M32, random);
+      EXPECT_TRUE(weight.load(backend->table(), 0).ok());
+      const std::vector<std::int32_t> ids = {0, 36, 7, 7, 15, 16};
+      tenon_op_gather op{{sizeof op, TENON_OP_GATHER, nullptr}, 0, 0};
+      std::vector<Matrix> out = backend->call(&op.hdr, {}, {{6, 64}}, &ids);
+      op.weight = -1;
+      out.push_back(backend->call(&op.hdr, {random_matrix(37, 24, random)}, {{6, 24}}, &ids)[0]);
+      return out;
+    };
+    const auto want = run("contract"), meaning = run("exact");
+    for (int i = 0; i < 2; ++i)
+      expect_close(want[static_cast<std::size_t>(i)], meaning[static_cast<std::size_t>(i)], 1e-6,
+                   "contract gather");
+    for (const std::string& name : contract_backends()) {
+      const auto got = run(name);
+      for (std::size_t i = 0; i < 2; ++i) expect_same_bits(got[i], want[i], name + " gather");
+    }
+  }
+}
+
+struct AttendCase {
+  int q_heads, kv_heads, dim;
+  tenon_rope_style style;
+  int rope_dims;
+  std::vector<std::pair<int, int>> sequences;  // tokens before, rows now
+  bool sparse;                                 // read the first and the last page only
+  std::string name() const {
+    std::string out = "heads " + std::to_string(q_heads) + "/" + std::to_string(kv_heads) +
+                      " dim " + std::to_string(dim) + " rope " + std::to_string(style);
+    for (const auto& [before, rows] : sequences)
+      out += " " + std::to_string(before) + "+" + std::to_string(rows);
+    return out + (sparse ? " sparse" : "");
+  }
+};
+
+// Fills the sequences' past by a first call, poisons what no token of theirs lies in, then attends
+// the rows.
+class AttendRun {
+ public:
+  AttendRun(const TestBackend& backend, const AttendCase& c)
+      : backend_(backend), c_(c), random_(static_cast<std::uint32_t>(c.dim + c.q_heads)) {
+    tenon_attention_geometry geometry{};
+    geometry.hdr = {sizeof geometry, 0, nullptr};
+    geometry.layers = 2;
+    geometry.q_heads = c.q_heads;
+    geometry.kv_heads = c.kv_heads;
+    geometry.head_dim = c.dim;
+    geometry.rope_style = c.style;
+    geometry.rope_dims = c.rope_dims;
+    geometry.scale = 1 / std::sqrt(static_cast<double>(c.dim));
+    const tenon_cache_spec spec{{sizeof spec, 0, nullptr}, 2, c.kv_heads, c.dim, 0};
+    const std::int32_t spec_of_layer[] = {0, 0};
+    std::vector<double> rope;
+    for (int p = 0; p < kContext; ++p)
+      for (int i = 0; i < c.rope_dims / 2; ++i)
+        rope.insert(rope.end(), {std::cos(p * std::pow(100.0, -2.0 * i / c.rope_dims)),
+                                 std::sin(p * std::pow(100.0, -2.0 * i / c.rope_dims))});
+    const tenon_attend_prepare prepare{
+        {sizeof prepare, 0, nullptr}, &geometry, &spec, spec_of_layer, 1, kContext, rope.data()};
+    EXPECT_TRUE(backend.table().prepare_attend(&prepare).ok() &&
+                backend.table().kv_create(0, 64).ok());
+    for (std::uint32_t page = 0; page < 64; ++page)
+      EXPECT_TRUE(backend.table().kv_poison_page(0, page).ok());
+    // Pages in no order, none shared.
+    for (std::size_t s = 0; s < c.sequences.size(); ++s)
+      for (int p = 0; p < (c.sequences[s].first + c.sequences[s].second + 63) / 64; ++p)
+        pages_[s].push_back(
+            static_cast<std::uint32_t>((s * 8 + static_cast<std::size_t>(p) * 3 + 5) % 64));
+  }
+
+  Matrix run() {
+    std::vector<std::pair<int, int>> past, now = c_.sequences;
+    for (const auto& [before, rows] : c_.sequences) past.push_back({0, before});
+    attend(past, false);
+    return attend(now, c_.sparse);
+  }
+
+ private:
+  static constexpr int kContext = 400;
+
+  Matrix attend(const std::vector<std::pair<int, int>>& sequences, bool sparse) {
+    std::vector<tenon_sequence_rows> rows;
+    std::vector<tenon_read_pages> read;
+    std::vector<std::vector<std::uint32_t>> kept(sequences.size());
+    std::vector<std::vector<std::int32_t>> index(sequences.size());
+    int row = 0;
+    for (std::size_t s = 0; s < sequences.size(); ++s) {
+      const auto& [before, count] = sequences[s];
+      if (count == 0) continue;
+      const int n_pages = (before + count + 63) / 64;
+      rows.push_back({row, count, before, n_pages, pages_[s].data()});
+      for (int p = 0; p < n_pages; ++p)
+        if (!sparse || p == 0 || p == n_pages - 1)
+          kept[s].push_back(pages_[s][static_cast<std::size_t>(p)]), index[s].push_back(p);
+      read.push_back({kept[s].data(), sparse ? index[s].data() : nullptr,
+                      static_cast<std::int32_t>(kept[s].size()), 0});
+      row += count;
+    }
+    if (row == 0) return {};
+    const tenon_attention_batch batch{
+        {sizeof batch, 0, nullptr}, rows.data(), static_cast<std::int32_t>(rows.size()), row};
+    const tenon_read_set read_set{
+        {sizeof read_set, 0, nullptr}, read.data(), static_cast<std::int32_t>(read.size()), 0};
+    const tenon_op_attend op{{sizeof op, TENON_OP_ATTEND, nullptr}, 1, 1, &batch, &read_set};
+    const Matrix q = random_matrix(row, c_.q_heads * c_.dim, random_, 2),
+                 k = random_matrix(row, c_.kv_heads * c_.dim, random_),
+                 v = random_matrix(row, c_.kv_heads * c_.dim, random_);
+    return backend_.call(&op.hdr, {q, k, v}, {{row, c_.q_heads * c_.dim}})[0];
+  }
+
+  const TestBackend& backend_;
+  const AttendCase& c_;
+  std::mt19937 random_;
+  std::vector<std::uint32_t> pages_[4];
+};
+
+TEST(Backends, Attend) {
+  const std::vector<AttendCase> cases = {
+      {1, 1, 8, TENON_ROPE_STYLE_NONE, 0, {{0, 1}}, false},
+      {3, 1, 32, TENON_ROPE_STYLE_ADJACENT, 32, {{0, 5}, {63, 1}, {64, 1}, {65, 2}}, false},
+      {9, 3, 64, TENON_ROPE_STYLE_ADJACENT, 64, {{0, 130}}, false},
+      {9, 3, 64, TENON_ROPE_STYLE_ADJACENT, 64, {{300, 1}}, false},
+      {9, 3, 64, TENON_ROPE_STYLE_HALF, 32, {{127, 1}, {128, 1}, {0, 64}}, false},
+      {5, 1, 40, TENON_ROPE_STYLE_HALF, 40, {{31, 3}, {90, 40}}, false},
+      {4, 4, 16, TENON_ROPE_STYLE_ADJACENT, 16, {{200, 1}, {10, 1}}, false},
+      {2, 1, 256, TENON_ROPE_STYLE_HALF, 256, {{70, 2}}, false},
+      {3, 1, 32, TENON_ROPE_STYLE_ADJACENT, 32, {{260, 3}, {140, 1}}, true},
+  };
+  for (const AttendCase& c : cases) {
+    const auto run = [&](const std::string& name, std::uint32_t threads, std::uint32_t stripes) {
+      const auto backend = TestBackend::make(name, threads, stripes);
+      return AttendRun(*backend, c).run();
+    };
+    const Matrix want = run("contract", 2, 3), meaning = run("exact", 2, 3);
+    expect_close(want, meaning, 5e-3, "contract attend, " + c.name());
+    for (const std::string& name : contract_backends())
+      for (const std::uint32_t stripes : {1, 2, 3, 7})
+        expect_same_bits(run(name, 1 + stripes % 3, stripes), want, name + " attend, " + c.name());
+  }
+}
+
+TEST(Backends, CopiedPagesReadTheSame) {
+  for (const std::string name : {"contract", "avx2"}) {
+    const auto backend = TestBackend::make(name);
+    const AttendCase c{3, 1, 32, TENON_ROPE_STYLE_ADJACENT, 32, {{64, 1}}, false};
+    AttendRun run(*backend, c);
+    run.run();
+    // Page 5 holds the sequence's first 64 tokens (see AttendRun): copy it, poison it, copy it
+    // back.
+    EXPECT_TRUE(backend->table().kv_copy_page(0, 5, 60).ok());
+    EXPECT_TRUE(backend->table().kv_poison_page(0, 5).ok());
+    EXPECT_TRUE(backend->table().kv_copy_page(0, 60, 5).ok());
+    EXPECT_TRUE(backend->table().sync().ok());
+    const std::uint32_t pages[] = {5, 8};
+    const tenon_sequence_rows rows{0, 1, 65, 2, pages};
+    const tenon_attention_batch batch{{sizeof batch, 0, nullptr}, &rows, 1, 1};
+    const tenon_read_pages read{pages, nullptr, 2, 0};
+    const tenon_read_set read_set{{sizeof read_set, 0, nullptr}, &read, 1, 0};
+    const tenon_op_attend op{{sizeof op, TENON_OP_ATTEND, nullptr}, 1, 1, &batch, &read_set};
+    std::mt19937 random(1);
+    const Matrix out = backend->call(
+        &op.hdr,
+        {random_matrix(1, 96, random), random_matrix(1, 32, random), random_matrix(1, 32, random)},
+        {{1, 96}})[0];
+    for (const float value : out.values) EXPECT_TRUE(std::isfinite(value)) << name;
+  }
+}
+
+TEST(Backends, Sample) {
+  const auto run = [](const std::string& name) {
+    const auto backend = TestBackend::make(name);
+    std::mt19937 random(3);
+    const std::int64_t n = 1003;
+    const Matrix logits = random_matrix(6, n, random, 4);
+    const tenon_sample_adjust adjust[] = {{5, 1.3f, -1}, {700, 1, 8}};
+    std::vector<tenon_sample_row> rows(6, tenon_sample_row{11, 3, -1, 0, 0, 1, 0, 0, 4, nullptr});
+    rows[1].target = 77;
+    rows[2].temperature = 0.8f;
+    rows[3] = {12, 9, -1, 1.2f, 40, 0.9f, 0.01f, 2, 4, adjust};
+    rows[4] = {13, 9, -1, 1.0f, 0, 0.7f, 0, 0, 4, nullptr};
+    rows[5] = {14, 9, -1, 0, 0, 1, 0, 2, 4, adjust};
+    std::vector<tenon_token_logprob> top(24);
+    std::vector<tenon_sample_result> results;
+    for (int i = 0; i < 6; ++i) results.push_back({-1, 0, top.data() + 4 * i});
+    const tenon_op_sample op{{sizeof op, TENON_OP_SAMPLE, nullptr}, rows.data(), results.data()};
+    backend->call(&op.hdr, {logits}, {});
+    std::vector<std::pair<std::int32_t, float>> out;
+    for (const auto& result : results) out.push_back({result.token, result.logprob});
+    for (const auto& entry : top) out.push_back({entry.token, entry.logprob});
+    return out;
+  };
+  const auto want = run("contract");
+  EXPECT_EQ(want[1].first, 77);
+  for (const std::string& name : contract_backends()) EXPECT_EQ(run(name), want) << name;
+}
+
+TEST(Backends, GatherOutsideTheTableIsAnError) {
+  for (const std::string name : {"contract", "avx2"}) {
+    const auto backend = TestBackend::make(name);
+    std::mt19937 random(5);
+    TestWeight weight(TENON_LAYOUT_F32, 4, 8, false, random);
+    ASSERT_TRUE(weight.load(backend->table(), 0).ok());
+    std::int32_t ids[] = {4};
+    float out[8];
+    std::int64_t in_shape[] = {1, 1}, out_shape[] = {1, 8}, strides[] = {8, 1};
+    const tenon_view in{ids, {1, 0}, 1, {0, 32, 1}, in_shape, strides + 1, 0},
+        to{out, {1, 0}, 2, {2, 32, 1}, out_shape, strides, 0};
+    const tenon_op_gather op{{sizeof op, TENON_OP_GATHER, nullptr}, 0, 0};
+    Status status = backend->table().call(&op.hdr, &in, 1, &to, 1);
+    if (status.ok()) status = backend->table().sync();
+    EXPECT_FALSE(status.ok()) << name;
+  }
+}
+
+}  // namespace
+}  // namespace tenon

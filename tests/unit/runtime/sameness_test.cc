@@ -1,0 +1,122 @@
+// The promise of the numbers contract, as memcmp: what a request gets does not depend on who runs
+// beside it, how its prompt is cut, whether its prefix is cached, how many threads and stripes
+// compute it, what free pages hold, nor on which backend of the contract computes it.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <random>
+
+#include "tests/fixtures/engines.h"
+#include "tests/fixtures/tiny_model.h"
+
+namespace tenon {
+namespace {
+
+// Requests whose prompts share beginnings, of lengths around page boundaries; greedy, sampled,
+// penalised and scored ones.
+std::vector<RequestSpec> make_requests() {
+  std::mt19937 random(42);
+  std::vector<std::vector<std::int32_t>> stems(3);
+  for (auto& stem : stems)
+    for (int i = 0; i < 300; ++i) stem.push_back(static_cast<std::int32_t>(random() % 250));
+  std::vector<RequestSpec> out;
+  for (const std::size_t length :
+       {1, 2, 17, 63, 64, 65, 100, 127, 128, 129, 150, 192, 200, 256, 290}) {
+    RequestSpec spec;
+    const auto& stem = stems[out.size() % stems.size()];
+    spec.prompt.assign(stem.begin(), stem.begin() + static_cast<std::ptrdiff_t>(length));
+    spec.max_tokens = 3 + static_cast<std::int32_t>(random() % 9);
+    spec.ignore_eos = true;
+    if (out.size() % 3 == 1)
+      spec.sampling = {.temperature = 0.9, .top_k = 40, .top_p = 0.9, .seed = random()};
+    if (out.size() % 5 == 2)
+      spec.sampling = {.temperature = 1.1,
+                       .repetition_penalty = 1.2,
+                       .frequency_penalty = 0.3,
+                       .seed = random()};
+    if (out.size() % 4 == 3) spec.prompt_logprobs = true;
+    out.push_back(std::move(spec));
+  }
+  return out;
+}
+
+std::vector<Answer> alone(LoadedEngine& engine, const std::vector<RequestSpec>& requests) {
+  std::vector<Answer> answers(requests.size());
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    EXPECT_TRUE(submit_into(engine, requests[i], answers[i]).ok());
+    EXPECT_TRUE(engine.engine().run().ok());
+  }
+  return answers;
+}
+
+EngineChoice random_choice(std::mt19937& random) {
+  const auto pick = [&](std::initializer_list<int> from) {
+    return std::to_string(*(from.begin() + random() % from.size()));
+  };
+  EngineChoice choice;
+  choice.engine = "threads: " + pick({1, 2, 3}) + " stripes_per_thread: " + pick({1, 2, 3, 7}) +
+                  " kv_pages: " + pick({8, 12, 40}) + " poison_free_pages: true";
+  choice.scheduler_params = "param { key: \"prefill_chunk\" i: " + pick({0, 0, 1, 5, 64, 100}) +
+                            " } param { key: \"max_sequences\" i: " + pick({1, 3, 8}) +
+                            " } param { key: \"max_batch_tokens\" i: " + pick({1, 100, 2048}) +
+                            " }";
+  choice.prefix_cache = random() % 4 != 0;
+  return choice;
+}
+
+// Submits a random handful at random moments and compares every answer.
+void run_mix(LoadedEngine& engine, const std::vector<RequestSpec>& requests,
+             const std::vector<Answer>& expected, std::mt19937& random, const std::string& what) {
+  std::vector<std::size_t> picked(1 + random() % 8);
+  for (std::size_t& index : picked) index = random() % requests.size();
+  std::vector<Answer> got(picked.size());
+  for (std::size_t i = 0; i < picked.size(); ++i) {
+    ASSERT_TRUE(submit_into(engine, requests[picked[i]], got[i]).ok());
+    for (std::uint32_t steps = random() % 4; steps > 0; --steps) {
+      const auto more = engine.engine().step();
+      ASSERT_TRUE(more.ok()) << more.error().to_string() << "\n" << what;
+    }
+  }
+  const Status status = engine.engine().run();
+  ASSERT_TRUE(status.ok()) << status.error().to_string() << "\n" << what;
+  for (std::size_t i = 0; i < picked.size(); ++i)
+    ASSERT_EQ(got[i], expected[picked[i]]) << "request " << picked[i] << "\n" << what;
+}
+
+TEST(Sameness, CpuEqualsTheContractReference) {
+  const std::string path = TinyModel().save("sameness-reference");
+  const std::vector<RequestSpec> requests = make_requests();
+  const auto reference = load_engine({.backend = "contract"}, path);
+  const auto cpu = load_engine({}, path);
+  ASSERT_TRUE(reference.ok() && cpu.ok());
+  const std::vector<Answer> expected = alone(**reference, requests), got = alone(**cpu, requests);
+  for (std::size_t i = 0; i < requests.size(); ++i)
+    EXPECT_EQ(got[i], expected[i]) << "request " << i;
+}
+
+// TENON_MIXES overrides how many mixes are run.
+TEST(Sameness, AThousandRandomMixes) {
+  const std::string path = TinyModel().save("sameness");
+  const std::vector<RequestSpec> requests = make_requests();
+  auto baseline = load_engine({.engine = "threads: 1 kv_pages: 40", .prefix_cache = false}, path);
+  ASSERT_TRUE(baseline.ok()) << baseline.error().to_string();
+  const std::vector<Answer> expected = alone(**baseline, requests);
+  const char* wanted = std::getenv("TENON_MIXES");
+  const long mixes = wanted != nullptr ? std::atol(wanted) : 1000;
+  std::mt19937 random(7);
+  std::unique_ptr<LoadedEngine> engine;
+  std::string what;
+  for (long mix = 0; mix < mixes && !testing::Test::HasFatalFailure(); ++mix) {
+    if (mix % 20 == 0) {  // a new engine: a cold cache and other numbers
+      const EngineChoice choice = random_choice(random);
+      what = manifest_text(choice);
+      auto loaded = load_engine(choice, path);
+      ASSERT_TRUE(loaded.ok()) << loaded.error().to_string();
+      engine = std::move(*loaded);
+    }
+    run_mix(*engine, requests, expected, random, what);
+  }
+}
+
+}  // namespace
+}  // namespace tenon
