@@ -3,8 +3,8 @@
 
     python3 tests/integration/numerics_llama_cpp.py MODEL.gguf reference.bin
 
-It needs the PyPI package llama-cpp-python; measured with 0.3.36. Everything is llama.cpp's default but the number of
-threads (2): activations are rounded to int8 in groups of 32, the cache is f16. Each text is evaluated twice, as one
+It needs the PyPI package llama-cpp-python; measured with 0.3.36. Context, batch and threads apart, everything is
+llama.cpp's default: activations are rounded to int8 in groups of 32, the cache is f16. Each text is evaluated twice, as one
 batch and token by token, because llama.cpp has other kernels for either.
 """
 import sys
@@ -36,8 +36,8 @@ def compare(rows, ours):
 
 def main():
     model_path, reference = sys.argv[1:]
-    llama = llama_cpp.Llama(model_path, n_ctx=1024, n_batch=1024, n_ubatch=512, n_threads=2, n_threads_batch=2, logits_all=True,
-                            verbose=False)
+    llama = llama_cpp.Llama(model_path, n_ctx=1024, n_batch=1024, n_threads=2, n_threads_batch=2,
+                            logits_all=True, verbose=False)
     for name, step in (("one batch", 1024), ("token by token", 1)):
         kl, same = [], []
         for ids, rows in read(reference):
