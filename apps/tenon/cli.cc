@@ -152,6 +152,8 @@ void declare_looking(CLI::App& app, Parsed& parsed) {
   plugin->require_subcommand(1);
   CLI::App* list = add_command(*plugin, "list", "The plugins that a manifest can name",
                                "plugin list", parsed, &Parsed::plugin_list);
+  list->add_flag("--markdown", parsed.plugin_list.markdown,
+                 "Print the reference page of all plugins");
   list->add_flag("--json", parsed.plugin_list.json, "Print JSON");
   add_plugin_dirs(*list, parsed.plugin_list.plugin_dirs);
 }

@@ -80,6 +80,7 @@ struct ManifestCheckCommand {
 };
 struct PluginListCommand {
   std::vector<std::string> plugin_dirs;
+  bool markdown = false;  // the page docs/reference/plugins.md
   bool json = false;
 };
 
