@@ -68,6 +68,9 @@ void add_sampling(CLI::App& command, SamplingChoice& out) {
   command.add_option("--repetition-penalty", out.repetition_penalty, "1: none");
   command.add_option("--presence-penalty", out.presence_penalty, "0: none");
   command.add_option("--frequency-penalty", out.frequency_penalty, "0: none");
+  command.add_option("--logit-bias", out.logit_bias, "Added to a token's logit; may be repeated")
+      ->type_name("ID=BIAS")
+      ->take_all();
   command.add_option("--seed", out.seed, "The same seed gives the same answer");
   command.add_option("--stop", out.stop, "End before this text; may be repeated")
       ->type_name("TEXT")
@@ -79,8 +82,17 @@ void declare_run(CLI::App& app, Parsed& parsed) {
   RunCommand& run = parsed.run;
   CLI::App* command =
       add_command(app, "run", "Answer a prompt, or talk", "run", parsed, &Parsed::run);
-  command->add_option("PROMPT", run.prompt, "Left out: stdin, or a conversation on a terminal");
-  command->add_option("-f,--file", run.file, "The prompt from a file; -: stdin")->type_name("FILE");
+  CLI::Option* prompt =
+      command->add_option("PROMPT", run.prompt, "Left out: stdin, or a conversation on a terminal");
+  CLI::Option* file =
+      command->add_option("-f,--file", run.file, "The prompt from a file; -: stdin");
+  file->type_name("FILE")->excludes(prompt);
+  command
+      ->add_option("--prompts", run.prompts,
+                   "Prompts from a file, one a line, answered together; -: stdin")
+      ->type_name("FILE")
+      ->excludes(prompt)
+      ->excludes(file);
   command->add_option("--system", run.system, "A system message before the prompt");
   command->add_flag("--raw", run.raw, "The prompt as it is, without the model's chat template");
   command->add_option("--logprobs", run.logprobs, "With --json: this many most likely tokens each")
@@ -140,6 +152,8 @@ void declare_looking(CLI::App& app, Parsed& parsed) {
   plugin->require_subcommand(1);
   CLI::App* list = add_command(*plugin, "list", "The plugins that a manifest can name",
                                "plugin list", parsed, &Parsed::plugin_list);
+  list->add_flag("--markdown", parsed.plugin_list.markdown,
+                 "Print the reference page of all plugins");
   list->add_flag("--json", parsed.plugin_list.json, "Print JSON");
   add_plugin_dirs(*list, parsed.plugin_list.plugin_dirs);
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/base/error.h"
+#include "core/manifest/manifest.h"
 
 namespace tenon::app {
 
@@ -23,12 +24,10 @@ struct EngineChoice {
 };
 
 // Unset: as the manifest says.
-struct SamplingChoice {
-  std::optional<double> temperature, top_p, min_p, repetition_penalty;
-  std::optional<double> presence_penalty, frequency_penalty;
-  std::optional<std::int32_t> top_k, max_tokens;
-  std::optional<std::uint64_t> seed;
+// What is not given is as the manifest says.
+struct SamplingChoice : ManifestSampling {
   std::vector<std::string> stop;
+  std::vector<std::string> logit_bias;  // "ID=BIAS" each
   bool ignore_eos = false;
 };
 
@@ -50,6 +49,7 @@ struct RunCommand {
   SamplingChoice sampling;
   std::string prompt;  // empty: from `file`, else from stdin, else a conversation
   std::string file;
+  std::string prompts;  // a file of prompts, one a line
   std::string system;
   bool raw = false;  // no chat template
   std::int32_t logprobs = 0;
@@ -80,6 +80,7 @@ struct ManifestCheckCommand {
 };
 struct PluginListCommand {
   std::vector<std::string> plugin_dirs;
+  bool markdown = false;  // the page docs/reference/plugins.md
   bool json = false;
 };
 

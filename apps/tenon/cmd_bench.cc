@@ -1,6 +1,7 @@
 // One measurement: `depth` tokens of each sequence are put into the cache, then `prompt` tokens are
 // read and `gen` tokens generated for each, timed. The last line of stdout is a JSON object with
-// prefill_tps and decode_tps, summed over the batch, 0 where nothing was timed.
+// prefill_tps and decode_tps, summed over the batch, medians of the rounds, with their ranges; 0
+// where nothing was timed.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -19,10 +20,16 @@ struct Rates {
   double prefill = 0, decode = 0;
 };
 
-double median(std::vector<double> values) {
+// Over the rounds.
+struct Summary {
+  double median = 0, least = 0, most = 0;
+};
+
+Summary summary_of(std::vector<double> values) {
   std::sort(values.begin(), values.end());
   const std::size_t half = values.size() / 2;
-  return values.size() % 2 ? values[half] : (values[half - 1] + values[half]) / 2;
+  const double median = values.size() % 2 ? values[half] : (values[half - 1] + values[half]) / 2;
+  return {median, values.front(), values.back()};
 }
 
 class Bench {
@@ -118,7 +125,7 @@ std::int64_t pages_needed(const BenchCommand& command) {
   return command.batch * (tokens / kPage + 3) + 8;
 }
 
-Result<Rates> run_bench(const BenchCommand& command) {
+Result<std::pair<Summary, Summary>> run_bench(const BenchCommand& command) {
   TENON_ASSIGN(Manifest manifest, choose_manifest(command.engine));
   if (manifest.engine.kv_pages == 0 && manifest.engine.kv_bytes == 0)
     manifest.engine.kv_pages = pages_needed(command);
@@ -137,7 +144,7 @@ Result<Rates> run_bench(const BenchCommand& command) {
   std::fprintf(stderr, "%s, %u threads, numerics %s\n",
                std::string(session->engine->device()).c_str(), session->engine->threads(),
                std::string(session->engine->numerics()).c_str());
-  return Rates{.prefill = median(prefill), .decode = median(decode)};
+  return std::pair(summary_of(std::move(prefill)), summary_of(std::move(decode)));
 }
 
 }  // namespace
@@ -145,7 +152,12 @@ Result<Rates> run_bench(const BenchCommand& command) {
 int run_command(const BenchCommand& command) {
   const auto rates = run_bench(command);
   if (!rates.ok()) return report_error(rates.error());
-  std::printf("{\"prefill_tps\": %.3f, \"decode_tps\": %.3f}\n", rates->prefill, rates->decode);
+  const auto& [prefill, decode] = *rates;
+  std::printf(
+      "{\"prefill_tps\": %.3f, \"decode_tps\": %.3f, \"rounds\": %lld, "
+      "\"prefill_range\": [%.3f, %.3f], \"decode_range\": [%.3f, %.3f]}\n",
+      prefill.median, decode.median, static_cast<long long>(command.rounds), prefill.least,
+      prefill.most, decode.least, decode.most);
   return kExitOk;
 }
 

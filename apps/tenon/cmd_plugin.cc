@@ -90,6 +90,12 @@ int run_command(const PluginListCommand& command) {
     print(list);
     return kExitOk;
   }
+  if (command.markdown) {
+    std::vector<PluginDescriptor> plugins;
+    for (const PluginFile* file : by_kind(*catalog)) plugins.push_back(file->descriptor);
+    std::fputs(plugin_reference_page(plugins).c_str(), stdout);
+    return kExitOk;
+  }
   std::printf("%-10s %-28s %-8s %-9s %s\n", "KIND", "ID", "VERSION", "NUMERICS", "TITLE");
   for (const PluginFile* file : by_kind(*catalog)) {
     const PluginDescriptor& plugin = file->descriptor;

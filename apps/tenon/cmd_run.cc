@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "apps/tenon/cli.h"
 #include "apps/tenon/interrupt.h"
@@ -30,21 +31,31 @@ struct Answer {
   double first_seconds = 0, total_seconds = 0;  // from the request's arrival
 };
 
-RequestSpec request_of(const LoadedEngine& engine, const RunCommand& command) {
+// "257=-2.5"; TENON-A034.
+Result<std::pair<std::int32_t, double>> bias_of(const std::string& text) {
+  std::int32_t token = 0;
+  double bias = 0;
+  int used = 0;
+  if (std::sscanf(text.c_str(), "%d=%lf%n", &token, &bias, &used) == 2 &&
+      static_cast<std::size_t>(used) == text.size())
+    return std::pair(token, bias);
+  return Error{.code = Code::kInvalidArgument,
+               .id = "TENON-A034",
+               .message = "not a logit bias",
+               .where = "--logit-bias",
+               .found = "\"" + text + "\"",
+               .expected = "TOKEN=BIAS, for instance 257=-2.5"};
+}
+
+Result<RequestSpec> request_of(const LoadedEngine& engine, const RunCommand& command) {
   RequestSpec spec = engine.default_request();
-  const SamplingChoice& given = command.sampling;
-  SamplingParams& s = spec.sampling;
-  s.temperature = given.temperature.value_or(s.temperature);
-  s.top_k = given.top_k.value_or(s.top_k);
-  s.top_p = given.top_p.value_or(s.top_p);
-  s.min_p = given.min_p.value_or(s.min_p);
-  s.repetition_penalty = given.repetition_penalty.value_or(s.repetition_penalty);
-  s.presence_penalty = given.presence_penalty.value_or(s.presence_penalty);
-  s.frequency_penalty = given.frequency_penalty.value_or(s.frequency_penalty);
-  s.seed = given.seed.value_or(s.seed);
-  spec.max_tokens = given.max_tokens.value_or(spec.max_tokens);
-  spec.stop = given.stop;
-  spec.ignore_eos = given.ignore_eos;
+  apply_sampling(command.sampling, spec);
+  for (const std::string& text : command.sampling.logit_bias) {
+    TENON_ASSIGN(const auto bias, bias_of(text));
+    spec.sampling.logit_bias.push_back(bias);
+  }
+  spec.stop = command.sampling.stop;
+  spec.ignore_eos = command.sampling.ignore_eos;
   spec.n_top = command.logprobs;
   return spec;
 }
@@ -57,13 +68,15 @@ class Runner {
   }
 
   int answer_once(const std::string& prompt);
+  int answer_all(const std::vector<std::string>& prompts);
   int converse();
 
  private:
-  Result<std::vector<std::int32_t>> tokens_of(const std::string& prompt);
+  Result<std::vector<std::int32_t>> tokens_of(const std::string& prompt) const;
+  Result<std::uint64_t> submit(const std::string& prompt, bool stream, Answer& answer);
   Status ask(const std::string& prompt, Answer& answer);
   void print_stats(const Answer& answer) const;
-  void print_json(const Answer& answer) const;
+  ordered_json json_of(const Answer& answer) const;
 
   const RunCommand& command_;
   Session& session_;
@@ -72,15 +85,16 @@ class Runner {
 };
 
 // The whole conversation with this prompt as its last message; without a template, the prompt.
-Result<std::vector<std::int32_t>> Runner::tokens_of(const std::string& prompt) {
+Result<std::vector<std::int32_t>> Runner::tokens_of(const std::string& prompt) const {
   const Tokenizer& tokenizer = session_.engine->tokenizer();
   if (chat_) {
-    history_.push_back({"user", prompt});
+    std::vector<ChatMessage> messages = history_;
+    messages.push_back({"user", prompt});
     const auto text_of = [&](const std::optional<std::int32_t>& id) {
       return id ? tokenizer.token_bytes(*id) : std::string_view();
     };
     TENON_ASSIGN(const std::string text,
-                 chat_->render(history_, true, text_of(tokenizer.bos()), text_of(tokenizer.eos())));
+                 chat_->render(messages, true, text_of(tokenizer.bos()), text_of(tokenizer.eos())));
     return tokenizer.encode(text, true);
   }
   std::vector<std::int32_t> ids = tokenizer.encode(prompt, false);
@@ -88,31 +102,37 @@ Result<std::vector<std::int32_t>> Runner::tokens_of(const std::string& prompt) {
   return ids;
 }
 
-Status Runner::ask(const std::string& prompt, Answer& answer) {
-  Engine& engine = session_.engine->engine();
-  RequestSpec spec = request_of(*session_.engine, command_);
+// `answer` must stay where it is until the request has ended.
+Result<std::uint64_t> Runner::submit(const std::string& prompt, bool stream, Answer& answer) {
+  TENON_ASSIGN(RequestSpec spec, request_of(*session_.engine, command_));
   TENON_ASSIGN(spec.prompt, tokens_of(prompt));
   answer.prompt_tokens = spec.prompt.size();
-  const std::uint64_t hits_before = engine.stats().prefix_hit_tokens;
-  const Clock::time_point start = Clock::now();
-  const auto seconds = [&] { return std::chrono::duration<double>(Clock::now() - start).count(); };
-  spec.on_event = [&](const TokenEvent& event) {
+  spec.on_event = [&answer, stream, start = Clock::now()](const TokenEvent& event) {
+    answer.total_seconds = std::chrono::duration<double>(Clock::now() - start).count();
     if (event.token >= 0) {
-      if (answer.tokens.empty()) answer.first_seconds = seconds();
+      if (answer.tokens.empty()) answer.first_seconds = answer.total_seconds;
       answer.tokens.push_back({event.token, event.logprob, {event.top.begin(), event.top.end()}});
     }
     answer.text += event.text;
     answer.finish = event.finish;
-    if (command_.json || event.text.empty()) return;
+    if (!stream || event.text.empty()) return;
     std::fwrite(event.text.data(), 1, event.text.size(), stdout);
     std::fflush(stdout);
   };
-  TENON_ASSIGN(const std::uint64_t request, engine.submit(std::move(spec)));
+  return session_.engine->engine().submit(std::move(spec));
+}
+
+Status Runner::ask(const std::string& prompt, Answer& answer) {
+  Engine& engine = session_.engine->engine();
+  const std::uint64_t hits_before = engine.stats().prefix_hit_tokens;
+  TENON_ASSIGN(const std::uint64_t request, submit(prompt, !command_.json, answer));
   Status done = run_until_done(engine, {request});
-  answer.total_seconds = seconds();
   answer.cached_tokens = engine.stats().prefix_hit_tokens - hits_before;
   if (!command_.json && !answer.text.ends_with('\n')) std::fputc('\n', stdout);
-  if (chat_) history_.push_back({"assistant", answer.text});
+  if (chat_) {
+    history_.push_back({"user", prompt});
+    history_.push_back({"assistant", answer.text});
+  }
   return done;
 }
 
@@ -138,7 +158,7 @@ void Runner::print_stats(const Answer& answer) const {
                engine.kv_pages(), static_cast<unsigned long long>(engine.kv_page_bytes()));
 }
 
-void Runner::print_json(const Answer& answer) const {
+ordered_json Runner::json_of(const Answer& answer) const {
   const Tokenizer& tokenizer = session_.engine->tokenizer();
   const auto token_json = [&](std::int32_t id, float logprob) {
     return ordered_json{
@@ -150,17 +170,20 @@ void Runner::print_json(const Answer& answer) const {
     for (const TokenLogprob& other : token.top)
       tokens.back()["top"].push_back(token_json(other.token, other.logprob));
   }
-  const ordered_json out = {{"text", answer.text},
-                            {"finish", finish_reason_name(answer.finish)},
-                            {"prompt_tokens", answer.prompt_tokens},
-                            {"cached_tokens", answer.cached_tokens},
-                            {"tokens", std::move(tokens)},
-                            {"first_token_seconds", answer.first_seconds},
-                            {"seconds", answer.total_seconds},
-                            {"model", session_.model_path},
-                            {"device", std::string(session_.engine->device())},
-                            {"numerics", std::string(session_.engine->numerics())}};
-  std::puts(out.dump(2, ' ', false, ordered_json::error_handler_t::replace).c_str());
+  return {{"text", answer.text},
+          {"finish", finish_reason_name(answer.finish)},
+          {"prompt_tokens", answer.prompt_tokens},
+          {"cached_tokens", answer.cached_tokens},
+          {"tokens", std::move(tokens)},
+          {"first_token_seconds", answer.first_seconds},
+          {"seconds", answer.total_seconds},
+          {"model", session_.model_path},
+          {"device", std::string(session_.engine->device())},
+          {"numerics", std::string(session_.engine->numerics())}};
+}
+
+void print(const ordered_json& value) {
+  std::puts(value.dump(2, ' ', false, ordered_json::error_handler_t::replace).c_str());
 }
 
 int Runner::answer_once(const std::string& prompt) {
@@ -168,8 +191,34 @@ int Runner::answer_once(const std::string& prompt) {
   const Status done = ask(prompt, answer);
   const bool cancelled = !done.ok() && done.error().code == Code::kCancelled;
   if (!done.ok() && !cancelled) return report_error(done.error(), command_.json);
-  if (command_.json) print_json(answer);
+  if (command_.json) print(json_of(answer));
   if (command_.stats) print_stats(answer);
+  return cancelled ? kExitInterrupted : kExitOk;
+}
+
+// All prompts are live at once and batched; the answers come out in the order of the prompts.
+int Runner::answer_all(const std::vector<std::string>& prompts) {
+  std::vector<Answer> answers(prompts.size());
+  std::vector<std::uint64_t> requests;
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    const auto request = submit(prompts[i], false, answers[i]);
+    if (!request.ok()) return report_error(request.error(), command_.json);
+    requests.push_back(*request);
+  }
+  const Status done = run_until_done(session_.engine->engine(), requests);
+  const bool cancelled = !done.ok() && done.error().code == Code::kCancelled;
+  if (!done.ok() && !cancelled) return report_error(done.error(), command_.json);
+  ordered_json all = ordered_json::array();
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    if (command_.json) {
+      all.push_back(json_of(answers[i]));
+      all.back()["prompt"] = prompts[i];
+    } else {
+      std::printf("[%zu] %s\n%s\n\n", i + 1, prompts[i].c_str(), answers[i].text.c_str());
+    }
+    if (command_.stats) print_stats(answers[i]);
+  }
+  if (command_.json) print(all);
   return cancelled ? kExitInterrupted : kExitOk;
 }
 
@@ -194,13 +243,28 @@ int Runner::converse() {
   return interrupted() ? kExitInterrupted : kExitOk;
 }
 
+// Empty lines are no prompts.
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);)
+    if (line.find_first_not_of(" \t\r") != std::string::npos) lines.push_back(line);
+  return lines;
+}
+
 }  // namespace
 
 int run_command(const RunCommand& command) {
-  const bool from_stdin = command.prompt.empty() && command.file.empty() && !isatty(STDIN_FILENO);
-  const bool talk = command.prompt.empty() && command.file.empty() && !from_stdin;
+  const bool none = command.prompt.empty() && command.file.empty() && command.prompts.empty();
+  const bool from_stdin = none && !isatty(STDIN_FILENO);
+  const bool talk = none && !from_stdin;
   std::string prompt = command.prompt;
-  if (prompt.empty() && !talk) {
+  std::vector<std::string> prompts;
+  if (!command.prompts.empty()) {
+    const auto text = read_input(command.prompts);
+    if (!text.ok()) return report_error(text.error(), command.json);
+    prompts = lines_of(*text);
+  } else if (prompt.empty() && !talk) {
     const auto text = read_input(from_stdin ? "-" : command.file);
     if (!text.ok()) return report_error(text.error(), command.json);
     prompt = *text;
@@ -216,6 +280,7 @@ int run_command(const RunCommand& command) {
     chat = std::move(*found);
   }
   Runner runner(command, **session, std::move(chat));
+  if (!command.prompts.empty()) return runner.answer_all(prompts);
   return talk ? runner.converse() : runner.answer_once(prompt);
 }
 

@@ -47,8 +47,7 @@ Result<Score> score_text(const ScoreCommand& command, LoadedEngine& loaded,
     const std::size_t end = std::min(ids.size(), begin + static_cast<std::size_t>(window));
     RequestSpec spec;
     if (bos) spec.prompt.push_back(*tokenizer.bos());
-    spec.prompt.insert(spec.prompt.end(), ids.begin() + static_cast<std::ptrdiff_t>(begin),
-                       ids.begin() + static_cast<std::ptrdiff_t>(end));
+    for (std::size_t i = begin; i < end; ++i) spec.prompt.push_back(ids[i]);
     spec.max_tokens = 0;
     spec.prompt_logprobs = true;
     const std::size_t first = begin - (bos ? 1 : 0);  // wraps for a BOS at 0 and back by `position`

@@ -85,6 +85,7 @@ Examples:
   tenon run "What is a tenon joint?"
   tenon run --raw --temperature 0 --max-tokens 32 "Once upon a time"
   tenon run --file question.txt --system "Answer in one sentence." --json
+  tenon run --prompts questions.txt --max-tokens 64 > answers.txt
   echo "Say hello." | tenon run
 )"},
     {"score", R"(

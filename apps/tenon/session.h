@@ -11,9 +11,9 @@
 #include "apps/tenon/cli.h"
 #include "core/base/error.h"
 #include "core/format/chat_template.h"
+#include "core/load/loaded_engine.h"
 #include "core/manifest/manifest.h"
 #include "core/plugin/catalog.h"
-#include "core/load/loaded_engine.h"
 
 namespace tenon::app {
 

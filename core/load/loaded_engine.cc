@@ -7,10 +7,10 @@
 #include <thread>
 
 #include "core/base/log.h"
+#include "core/load/model_loader.h"
 #include "core/plugin/assembly.h"
 #include "core/plugin/instance.h"
 #include "core/reference/reference.h"
-#include "core/load/model_loader.h"
 
 namespace tenon {
 namespace {
@@ -314,19 +314,22 @@ void LoadedEngine::observe_ports(Executor::PortObserver observer) {
 }
 
 RequestSpec LoadedEngine::default_request() const {
-  const ManifestSampling& given = state_->manifest.sampling;
   RequestSpec spec;
+  apply_sampling(state_->manifest.sampling, spec);
+  return spec;
+}
+
+void apply_sampling(const ManifestSampling& given, RequestSpec& spec) {
   SamplingParams& s = spec.sampling;
   s.temperature = given.temperature.value_or(s.temperature);
-  s.top_k = static_cast<std::int32_t>(given.top_k.value_or(s.top_k));
+  if (given.top_k) s.top_k = static_cast<std::int32_t>(*given.top_k);
   s.top_p = given.top_p.value_or(s.top_p);
   s.min_p = given.min_p.value_or(s.min_p);
   s.repetition_penalty = given.repetition_penalty.value_or(s.repetition_penalty);
   s.presence_penalty = given.presence_penalty.value_or(s.presence_penalty);
   s.frequency_penalty = given.frequency_penalty.value_or(s.frequency_penalty);
   s.seed = given.seed.value_or(s.seed);
-  spec.max_tokens = static_cast<std::int32_t>(given.max_tokens.value_or(-1));
-  return spec;
+  if (given.max_tokens) spec.max_tokens = static_cast<std::int32_t>(*given.max_tokens);
 }
 
 }  // namespace tenon

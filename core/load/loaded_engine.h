@@ -18,6 +18,9 @@ namespace tenon {
 // Puts the reference backend into a catalog; every catalog that an engine is loaded from has it.
 Status add_builtin_plugins(PluginCatalog& catalog);
 
+// Sets what is given; leaves the rest.
+void apply_sampling(const ManifestSampling& given, RequestSpec& spec);
+
 struct LoadTimes {  // seconds
   double plugins = 0, declare = 0, weights = 0, memory = 0;
 };

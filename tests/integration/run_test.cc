@@ -2,6 +2,7 @@
 // a network there is nothing to test.
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -54,6 +55,24 @@ TEST_F(RealModel, AnswersAndSaysHow) {
   EXPECT_LE(out["tokens"].size(), 24u);
   // The template adds the roles and the default system message.
   EXPECT_GT(object({"run", "--json", "-n", "1", "Hello"})["prompt_tokens"], 20);
+}
+
+// Prompts that are answered together get what each gets alone.
+TEST_F(RealModel, AnswersAFileOfPromptsInOneBatch) {
+  const std::string path = testing::TempDir() + "tenon-prompts.txt";
+  std::ofstream(path) << "The capital of France is\n\nOnce upon a time\nThe capital of France is\n";
+  const json all =
+      object({"run", "--raw", "--json", "--temperature", "0", "-n", "24", "--prompts", path});
+  ASSERT_EQ(all.size(), 3u);
+  EXPECT_EQ(all[0]["tokens"], answer({})["tokens"]);
+  EXPECT_EQ(all[2]["tokens"], all[0]["tokens"]);
+  EXPECT_EQ(all[1]["prompt"], "Once upon a time");
+}
+
+TEST_F(RealModel, ALogitBiasForcesAToken) {
+  EXPECT_EQ(answer({"--logit-bias", "28=1000"})["tokens"][0]["id"], 28);
+  EXPECT_NE(tenon({"run", "--raw", "--logit-bias", "28", "x"}).output.find("TENON-A034"),
+            std::string::npos);
 }
 
 TEST_F(RealModel, BitsDoNotDependOnThreadsOrBackend) {

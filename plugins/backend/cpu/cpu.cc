@@ -83,10 +83,28 @@ class CpuBackend {
     return {};
   }
 
-  // Weights pack on the engine's threads, one a stripe; sync() after the last.
+  // Packs on all threads. The source is borrowed, so this waits.
   Status load_weight(const tenon_weight* in) {
     if (weights_.size() <= in->id) weights_.resize(in->id + 1);
-    return pack_weight(*in, weights_[in->id]);
+    shape_weight(*in, weights_[in->id]);
+    struct Args {
+      const tenon_weight* source;
+      PackedWeight* packed;
+      std::atomic<bool>* failed;
+    };
+    std::atomic<bool> failed{false};
+    const Args args{in, &weights_[in->id], &failed};
+    const auto pack = [](const void* raw, uint32_t stripe, uint32_t count, uint32_t) {
+      const auto& a = *static_cast<const Args*>(raw);
+      const std::int64_t tiles = a.packed->tiles();
+      if (!pack_tiles(*a.source, *a.packed, tiles * stripe / count, tiles * (stripe + 1) / count))
+        a.failed->store(true);
+    };
+    threads_.submit(pack, &args, sizeof args, stripes(args.packed->tiles()));
+    threads_.wait();
+    if (!failed) return {};
+    return sdk::unimplemented("weight \"" + std::string(sdk::text_of(in->name)) +
+                              "\" has scales beyond f16, which these kernels do not store");
   }
 
   Status prepare_linear_group(const tenon_linear_group* in) {

@@ -126,6 +126,8 @@ void product_q4_half(const std::byte* tile, std::int64_t groups, const Activatio
   for (std::int64_t g = 0; g < groups; ++g, tile += 320) {
     __m256i sum[R];
     for (int r = 0; r < R; ++r) sum[r] = _mm256_setzero_si256();
+// Unrolled, gcc keeps the products of all blocks alive and spills them.
+#pragma GCC unroll 1
     for (int block = 0; block < 4; ++block) {
       const __m256i both =
           _mm256_load_si256(reinterpret_cast<const __m256i*>(tile + block * 64 + half * 32));

@@ -4,13 +4,10 @@
 
 #include <algorithm>
 #include <cstring>
-#include <string>
 #include <vector>
 
 namespace tenon::cpu {
 namespace {
-
-using sdk::Status;
 
 // The canonical planes of one tile's 16 rows; rows beyond n are zero.
 struct TileRows {
@@ -18,11 +15,6 @@ struct TileRows {
   std::vector<std::int8_t> values;
   std::vector<float> scales, mins;
 };
-
-std::uint8_t quad_byte(const TileRows& rows, std::int64_t k, std::int64_t group, int unit, int at) {
-  return static_cast<std::uint8_t>(rows.values[static_cast<std::size_t>(
-      (at / 4) * k + group * TENON_GROUP + unit * 4 + at % 4)]);
-}
 
 bool store_f16(const std::vector<float>& plane, std::int64_t groups, std::int64_t group,
                std::byte* out) {
@@ -35,14 +27,25 @@ bool store_f16(const std::vector<float>& plane, std::int64_t groups, std::int64_
   return true;
 }
 
+// Four values of one output, as they lie in memory.
+std::uint32_t quad(const std::int8_t* values, int unit) {
+  std::uint32_t out;
+  std::memcpy(&out, values + 4 * unit, sizeof out);
+  return out;
+}
+
 bool pack_group(const PackedWeight& w, const TileRows& rows, std::int64_t group, std::byte* out) {
   const bool nibbles = w.layout == TENON_LAYOUT_Q4M32;
-  for (int unit = 0; unit < (nibbles ? 4 : 8); ++unit, out += 64)
-    for (int at = 0; at < 64; ++at) {
-      const std::uint8_t low = quad_byte(rows, w.k, group, unit, at);
-      out[at] = static_cast<std::byte>(
-          nibbles ? low | quad_byte(rows, w.k, group, unit + 4, at) << 4 : low);
+  for (std::int64_t c = 0; c < kTile; ++c) {
+    const std::int8_t* values = rows.values.data() + c * w.k + group * TENON_GROUP;
+    for (int unit = 0; unit < (nibbles ? 4 : 8); ++unit) {
+      // Nibbles are below 16, so shifting four of them at once carries nothing over.
+      const std::uint32_t four =
+          nibbles ? quad(values, unit) | quad(values, unit + 4) << 4 : quad(values, unit);
+      std::memcpy(out + unit * 64 + c * 4, &four, sizeof four);
     }
+  }
+  out += nibbles ? 256 : 512;
   if (!store_f16(rows.scales, w.groups(), group, out)) return false;
   return !w.has_min || store_f16(rows.mins, w.groups(), group, out + 32);
 }
@@ -71,18 +74,20 @@ bool pack_tile(const PackedWeight& w, const tenon_weight& source, std::int64_t t
 
 }  // namespace
 
-Status pack_weight(const tenon_weight& source, PackedWeight& out) {
+void shape_weight(const tenon_weight& source, PackedWeight& out) {
   out.layout = static_cast<tenon_layout>(source.layout);
   out.n = source.n;
   out.k = source.k;
   out.has_min = source.has_min != 0;
   out.bytes = aligned_bytes(static_cast<std::size_t>(out.tiles() * out.tile_bytes()));
+}
+
+bool pack_tiles(const tenon_weight& source, PackedWeight& out, std::int64_t begin,
+                std::int64_t end) {
   TileRows rows;
-  for (std::int64_t t = 0; t < out.tiles(); ++t)
-    if (!pack_tile(out, source, t, rows))
-      return sdk::unimplemented("weight \"" + std::string(sdk::text_of(source.name)) +
-                                "\" has scales beyond f16, which these kernels do not store");
-  return {};
+  for (std::int64_t t = begin; t < end; ++t)
+    if (!pack_tile(out, source, t, rows)) return false;
+  return true;
 }
 
 void unpack_row(const PackedWeight& w, std::int64_t n, float* out) {

@@ -59,8 +59,13 @@ struct Activations {
   float* floats = nullptr;        // [rows, k]
 };
 
-// UNIMPLEMENTED when a scale is no f16 (no storage type that is read so far has such).
-sdk::Status pack_weight(const tenon_weight& source, PackedWeight& out);
+// Gives `out` the shape of the source and room for its tiles.
+void shape_weight(const tenon_weight& source, PackedWeight& out);
+
+// Packs tiles [begin, end); tiles are independent. False when a scale is no f16, which these
+// kernels do not store (no storage type that is read so far has such).
+bool pack_tiles(const tenon_weight& source, PackedWeight& out, std::int64_t begin,
+                std::int64_t end);
 
 // Row `n` as floats, rounded as the contract says.
 void unpack_row(const PackedWeight& weight, std::int64_t n, float* out);
