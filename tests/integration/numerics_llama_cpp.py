@@ -4,8 +4,8 @@
     python3 tests/integration/numerics_llama_cpp.py MODEL.gguf reference.bin
 
 It needs the PyPI package llama-cpp-python; measured with 0.3.36. Context, batch and threads apart, everything is
-llama.cpp's default: activations are rounded to int8 in groups of 32, the cache is f16. Each text is evaluated twice, as one
-batch and token by token, because llama.cpp has other kernels for either.
+llama.cpp's default: activations are rounded to int8 in groups of 32, the cache is f16. Each text is evaluated twice,
+as one batch and token by token, because llama.cpp has other kernels for either.
 """
 import sys
 
