@@ -126,8 +126,14 @@ Status run_until_done(Engine& engine, const std::vector<std::uint64_t>& requests
       for (const std::uint64_t request : requests) engine.abort(request);
       stopped = true;
     }
-    TENON_ASSIGN(const bool more, engine.step());
-    if (!more) break;
+    Result<bool> more = engine.step();
+    if (!more.ok()) {
+      // The requests must not outlive what their callbacks refer to.
+      for (const std::uint64_t request : requests) engine.abort(request);
+      [[maybe_unused]] const Result<bool> ended = engine.step();
+      return more.take_error();
+    }
+    if (!*more) break;
   }
   if (stopped) return Error{.code = Code::kCancelled, .id = "TENON-A017", .message = "interrupted"};
   return {};

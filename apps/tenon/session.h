@@ -43,6 +43,7 @@ Result<std::unique_ptr<Session>> open_session(Manifest manifest,
 Result<std::optional<ChatTemplate>> chat_template_of(const LoadedEngine& engine);
 
 // Steps until no request is live; on an interrupt every request is ended first. TENON-A017 then.
+// After an error of the engine, too, none of `requests` is live.
 Status run_until_done(Engine& engine, const std::vector<std::uint64_t>& requests);
 
 // A file's whole text, or stdin's for "-". TENON-A030 when it cannot be read.

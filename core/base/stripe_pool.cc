@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <system_error>
 
 namespace tenon {
 namespace {
@@ -23,8 +24,13 @@ void wait_while(const std::atomic<std::uint32_t>& value, std::uint32_t old) {
 
 StripePool::StripePool(std::uint32_t threads, std::uint32_t stripes_per_thread)
     : ring_(new Slot[kSlots]), stripes_per_thread_(std::max(1u, stripes_per_thread)) {
-  for (std::uint32_t worker = 1; worker < std::max(1u, threads); ++worker)
-    workers_.emplace_back([this, worker] { work_forever(worker); });
+  workers_.reserve(std::max(1u, threads) - 1);
+  try {
+    for (std::uint32_t worker = 1; worker < std::max(1u, threads); ++worker)
+      workers_.emplace_back([this, worker] { work_forever(worker); });
+  } catch (const std::system_error&) {
+    // The system gives no more threads: those that are there do the work.
+  }
 }
 
 StripePool::~StripePool() {

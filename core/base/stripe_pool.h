@@ -25,7 +25,8 @@ class StripePool {
   using Function = void (*)(const void* args, std::uint32_t stripe, std::uint32_t count,
                             std::uint32_t worker);
 
-  // `threads` counts the producer, which works inside wait(); at least 1.
+  // `threads` counts the producer, which works inside wait(); at least 1. There are fewer when the
+  // system gives no more.
   // `stripes_per_thread` is a hint that commands read back; results never depend on it.
   explicit StripePool(std::uint32_t threads, std::uint32_t stripes_per_thread = 4);
   ~StripePool();

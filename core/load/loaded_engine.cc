@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <deque>
+#include <new>
 #include <optional>
 #include <thread>
 
@@ -59,6 +60,11 @@ struct OpsProvider {
   }
 };
 
+std::string spec_text(std::int32_t layers, std::int32_t kv_heads, std::int32_t head_dim) {
+  return std::to_string(layers) + " layers of " + std::to_string(kv_heads) + " heads of " +
+         std::to_string(head_dim);
+}
+
 }  // namespace
 
 Status add_builtin_plugins(PluginCatalog& catalog) {
@@ -80,6 +86,8 @@ struct LoadedEngine::State {
         builder(&file),
         pool(thread_count(manifest.engine),
              static_cast<std::uint32_t>(manifest.engine.stripes_per_thread)) {}
+  // A failed step may have left commands that refer to a plugin's memory.
+  ~State() { pool.wait(); }
 
   static std::uint32_t thread_count(const ManifestEngine& engine) {
     return engine.threads > 0 ? static_cast<std::uint32_t>(engine.threads)
@@ -208,6 +216,15 @@ Status LoadedEngine::State::plan_attention() {
                  .where = instances[2].id(),
                  .found = std::to_string(n_specs) + " cache specs",
                  .expected = "1"};
+  const tenon_cache_spec& spec = specs[0];
+  if (spec.layers < 1 || spec.layers > geometry.layers || spec.kv_heads != geometry.kv_heads ||
+      spec.head_dim != geometry.head_dim)
+    return Error{.code = Code::kInternal,
+                 .id = "TENON-R056",
+                 .message = "the attention plugin's cache spec does not fit the model",
+                 .where = instances[2].id(),
+                 .found = spec_text(spec.layers, spec.kv_heads, spec.head_dim),
+                 .expected = spec_text(geometry.layers, geometry.kv_heads, geometry.head_dim)};
   for (const tenon_layer_plan& layer : layers) {
     if (layer.spec != 0 || layer.spec_layer < 0 || layer.spec_layer >= specs[0].layers)
       return Error{.code = Code::kInternal,
@@ -233,6 +250,11 @@ Status LoadedEngine::State::make_memory() {
                                      rope.data()};
   TENON_TRY(backend.prepare_attend(&prepare));
   page_bytes = backend.kv_page_bytes(0);
+  if (page_bytes == 0)
+    return Error{.code = Code::kInternal,
+                 .id = "TENON-R058",
+                 .message = "the backend says that a page has no bytes",
+                 .where = instances[1].id()};
   if (manifest.engine.kv_pages > 0)
     n_pages = static_cast<std::uint32_t>(manifest.engine.kv_pages);
   else if (manifest.engine.kv_bytes > 0)
@@ -248,7 +270,12 @@ Status LoadedEngine::State::make_memory() {
                  .found = std::to_string(n_pages) + " pages",
                  .expected = "at least 2 pages of " + std::to_string(page_bytes) + " bytes",
                  .fix = "raise engine.kv_bytes or engine.kv_pages"};
-  return backend.kv_create(0, n_pages);
+  Status made = backend.kv_create(0, n_pages);
+  if (made.ok() || made.error().code != Code::kResourceExhausted) return made;
+  Error error = made.take_error();
+  error.found = std::to_string(n_pages) + " KV pages of " + std::to_string(page_bytes) + " bytes";
+  error.fix = "lower engine.context, engine.kv_pages or engine.kv_bytes";
+  return error;
 }
 
 Status LoadedEngine::State::make_engine() {
@@ -287,8 +314,16 @@ Result<std::unique_ptr<LoadedEngine>> LoadedEngine::load(const Manifest& manifes
   // Caches live in this process and so does the file: its path and layout identify the weights.
   state->cache_seed = hash_text(state->file.path(), state->cache_seed);
   state->times.weights = seconds_since(start);
-  TENON_TRY(state->make_memory());
-  TENON_TRY(state->make_engine());
+  try {  // a file may claim a context whose tables no machine holds
+    TENON_TRY(state->make_memory());
+    TENON_TRY(state->make_engine());
+  } catch (const std::bad_alloc&) {
+    return Error{.code = Code::kResourceExhausted,
+                 .id = "TENON-R059",
+                 .message = "no memory for the engine's tables",
+                 .found = "a context of " + std::to_string(state->context) + " tokens",
+                 .fix = "lower engine.context or engine.kv_pages"};
+  }
   state->times.memory = seconds_since(start);
   return std::unique_ptr<LoadedEngine>(new LoadedEngine(std::move(state)));
 }

@@ -16,6 +16,13 @@ std::string shape_text(const GgufTensor& tensor) {
   return out + "]";
 }
 
+std::string geometry_text(const tenon_attention_geometry& g) {
+  return std::to_string(g.layers) + " layers, heads " + std::to_string(g.q_heads) + "/" +
+         std::to_string(g.kv_heads) + " of " + std::to_string(g.head_dim) + ", rope " +
+         std::to_string(g.rope_dims) + " of base " + std::to_string(g.rope_base) + ", scale " +
+         std::to_string(g.scale);
+}
+
 Error declaration(const GgufFile* file, std::string_view name, std::string message,
                   std::string found, std::string expected) {
   return {.code = Code::kInvalidArgument,
@@ -120,6 +127,9 @@ Status ModelBuilder::linear_group(const tenon_linear_group* group, std::uint32_t
       (static_cast<std::size_t>(made.norm) >= shape_.weights.size() ||
        shape_.weights[static_cast<std::size_t>(made.norm)].layout != TENON_LAYOUT_F32))
     return bad("its norm is not a vector parameter");
+  if (made.norm >= 0 && !(std::isfinite(made.norm_eps) && made.norm_eps >= 0))
+    return bad("its norm's epsilon is " + std::to_string(made.norm_eps) +
+               ", not a number of at least 0");
   const WeightShape& first = shape_.weights[made.weights[0]];
   for (const std::uint32_t id : made.weights)
     if (shape_.weights[id].k != first.k) return bad("its weights have rows of different lengths");
@@ -151,12 +161,15 @@ Status ModelBuilder::check_complete() const {
                       shape_.decoder.vocabulary > 0 && shape_.decoder.context > 0;
   const bool heads = g.layers == shape_.decoder.layers && g.kv_heads > 0 && g.q_heads > 0 &&
                      g.q_heads % g.kv_heads == 0 && g.head_dim > 0 && g.head_dim <= 512;
-  if (stream && heads) return {};
+  const bool rope = g.rope_dims >= 0 && g.rope_dims <= g.head_dim && g.rope_dims % 2 == 0 &&
+                    (g.rope_dims == 0 || (std::isfinite(g.rope_base) && g.rope_base > 0));
+  if (stream && heads && rope && std::isfinite(g.scale)) return {};
   return Error{.code = Code::kInvalidArgument,
                .id = "TENON-R051",
                .message = stream ? "the model plugin declared no usable attention geometry"
                                  : "the model plugin declared no decoder",
-               .where = file_->path()};
+               .where = file_->path(),
+               .found = stream ? geometry_text(g) : ""};
 }
 
 Status ModelBuilder::load_into(const iface::Backend& backend) const {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 namespace tenon {
 
@@ -16,6 +17,7 @@ KvMemory::KvMemory(Options options, iface::Backend backend, std::vector<iface::C
       caches_(std::move(caches)),
       pool_(options.n_pages),
       owner_(options.n_pages, 0),
+      key_of_(options.n_pages),
       offers_(options.n_pages) {}
 
 Result<std::uint32_t> KvMemory::lookup(std::span<const tenon_cache_key> keys,
@@ -26,9 +28,7 @@ Result<std::uint32_t> KvMemory::lookup(std::span<const tenon_cache_key> keys,
     std::uint32_t* room = i == 0 ? pages.data() : answer.data();
     std::uint32_t hit = 0;
     TENON_TRY(caches_[i].lookup(keys.data(), static_cast<std::uint32_t>(keys.size()), room, &hit));
-    if (hit > keys.size() || !std::all_of(room, room + hit, [&](std::uint32_t page) {
-          return page < pool_.size() && pool_.cached(page);
-        }))
+    if (!holds(i, keys, room, hit))
       return Error{.code = Code::kInternal,
                    .id = "TENON-R033",
                    .message = "a cache answered a lookup with pages that it does not hold",
@@ -37,6 +37,19 @@ Result<std::uint32_t> KvMemory::lookup(std::span<const tenon_cache_key> keys,
     best = std::max(best, hit);
   }
   return best;
+}
+
+// Whether a cache keeps these pages under these keys.
+bool KvMemory::holds(std::size_t cache, std::span<const tenon_cache_key> keys,
+                     const std::uint32_t* pages, std::uint32_t n) const {
+  if (n > keys.size()) return false;
+  for (std::uint32_t i = 0; i < n; ++i) {
+    const std::uint32_t page = pages[i];
+    if (page >= pool_.size() || !pool_.cached(page) || owner_[page] != cache ||
+        key_of_[page].low != keys[i].low || key_of_[page].high != keys[i].high)
+      return false;
+  }
+  return true;
 }
 
 Status KvMemory::share(std::span<const std::uint32_t> pages) {
@@ -86,10 +99,12 @@ Status KvMemory::evict_one() {
 Status KvMemory::make_writable(std::uint32_t& page) {
   if (pool_.references(page) == 1) return {};
   TENON_ASSIGN(const std::uint32_t copy, take());
-  TENON_TRY(backend_.kv_copy_page(0, page, copy));
-  TENON_TRY(release(page));
-  page = copy;
-  return {};
+  if (Status status = backend_.kv_copy_page(0, page, copy); !status.ok()) {
+    pool_.release(copy);
+    return status;
+  }
+  const std::uint32_t shared = std::exchange(page, copy);
+  return release(shared);
 }
 
 Status KvMemory::release(std::uint32_t page) {
@@ -106,6 +121,7 @@ Status KvMemory::commit(const tenon_cache_key& key, std::uint32_t page, std::int
     pool_.retain(page);
     pool_.set_cached(page, true);
     owner_[page] = static_cast<std::uint8_t>(i);
+    key_of_[page] = key;
     break;
   }
   return {};

@@ -32,7 +32,7 @@ class KvMemory {
   }
 
   // The longest prefix of `keys` that a cache of the chain holds. Takes no reference. `pages` has
-  // room for all keys.
+  // room for all keys. TENON-R033: the answer names a page that was not offered under that key.
   Result<std::uint32_t> lookup(std::span<const tenon_cache_key> keys,
                                std::span<std::uint32_t> pages);
   // A sequence now holds these pages of a hit.
@@ -49,12 +49,15 @@ class KvMemory {
 
  private:
   Status evict_one();
+  bool holds(std::size_t cache, std::span<const tenon_cache_key> keys, const std::uint32_t* pages,
+             std::uint32_t n) const;
 
   Options options_;
   iface::Backend backend_;
   std::vector<iface::Cache> caches_;
   PagePool pool_;
   std::vector<std::uint8_t> owner_;       // which cache of the chain keeps a page, while cached
+  std::vector<tenon_cache_key> key_of_;   // under which it was offered, while cached
   std::vector<tenon_page_offer> offers_;  // room for one cache's whole answer
 };
 

@@ -162,12 +162,14 @@ Status Engine::look_up(Request& request) {
 }
 
 tenon_request_view Engine::view_of(const Request& request) const {
+  const PagePool& pool = parts_.kv->pool();
+  const auto first = static_cast<std::size_t>(request.computed / kPageTokens);
+  // A running request writes into a shared page only when the step that was to copy it failed.
   const bool copies =
-      !request.running &&
-      request.computed < static_cast<std::int32_t>(request.hit.size()) * kPageTokens;
+      request.running ? first < request.pages.size() && pool.references(request.pages[first]) > 1
+                      : first < request.hit.size();
   std::int32_t freed = 0;
   for (const std::uint32_t page : request.pages) {
-    const PagePool& pool = parts_.kv->pool();
     freed += pool.references(page) == (pool.cached(page) ? 2u : 1u);
   }
   return {request.id,
@@ -211,6 +213,11 @@ Status Engine::make_plan() {
            0,
            static_cast<std::uint32_t>(plan_preempt_.size())};
   TENON_TRY(parts_.scheduler.plan(&view_, &plan_));
+  // The room is the core's, whatever the plugin has written over it.
+  plan_.items = plan_items_.data();
+  plan_.max_items = static_cast<std::uint32_t>(plan_items_.size());
+  plan_.preempt = plan_preempt_.data();
+  plan_.max_preempt = static_cast<std::uint32_t>(plan_preempt_.size());
   TENON_TRY(check_plan(view_, plan_));
   if (plan_.n_items > 0) return {};
   return Error{.code = Code::kInternal,
@@ -229,14 +236,14 @@ Status Engine::preempt(std::uint64_t id) {
                                [id](const auto& request) { return request->id == id; });
   std::unique_ptr<Request> request = std::move(*at);
   running_.erase(at);
-  TENON_TRY(give_back_pages(*request));
+  Status status = give_back_pages(*request);
   request->running = false;
   request->computed = request->committed = 0;
   waiting_.insert(std::find_if(waiting_.begin(), waiting_.end(),
                                [id](const auto& other) { return other->id > id; }),
                   std::move(request));
   ++stats_.preemptions;
-  return {};
+  return status;
 }
 
 // A waiting request becomes a running one and holds the pages of its prefix hit.
@@ -245,8 +252,9 @@ Status Engine::start(std::uint64_t id) {
                                [id](const auto& request) { return request->id == id; });
   if (at == waiting_.end()) return {};
   Request& request = **at;
-  if (!request.hit.empty()) TENON_TRY(parts_.kv->share(request.hit));
   request.pages.assign(request.hit.begin(), request.hit.end());
+  Status status;
+  if (!request.hit.empty()) status = parts_.kv->share(request.hit);
   request.committed = static_cast<std::int32_t>(request.hit.size());
   stats_.prefix_hit_tokens += static_cast<std::uint64_t>(request.computed);
   request.running = true;
@@ -254,7 +262,7 @@ Status Engine::start(std::uint64_t id) {
                                [id](const auto& other) { return other->id > id; }),
                   std::move(*at));
   waiting_.erase(at);
-  return {};
+  return status;
 }
 
 // Pages for positions [begin, end): the first may be shared and is then copied, the rest are new.
@@ -275,9 +283,32 @@ Status Engine::run_items() {
     items_.push_back(
         {find(running_, plan_.items[i].request), plan_.items[i].begin, plan_.items[i].end});
   TENON_TRY(parts_.executor->run(items_));
+  TENON_TRY(check_results());
   ++stats_.steps;
-  for (const BatchItem& item : items_) TENON_TRY(advance(item));
+  // What was computed counts, whatever a cache says to its pages.
+  Status committed;
+  for (const BatchItem& item : items_)
+    if (Status status = advance(item); !status.ok()) committed = std::move(status);
   report();
+  return committed;
+}
+
+// A token outside the vocabulary goes no further: logits that are no numbers give -1.
+Status Engine::check_results() const {
+  const std::int32_t vocabulary = parts_.model->decoder.vocabulary;
+  const std::span<const SampledRow> rows = parts_.executor->sampled();
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const std::int32_t token = parts_.executor->results()[i].token;
+    if (token >= 0 && token < vocabulary) continue;
+    return Error{.code = Code::kDataLoss,
+                 .id = "TENON-R042",
+                 .message = "the backend sampled no token of the vocabulary",
+                 .where = "request " + std::to_string(rows[i].request->id) + ", position " +
+                          std::to_string(rows[i].position),
+                 .found = std::to_string(token),
+                 .expected = "0 to " + std::to_string(vocabulary - 1),
+                 .fix = "-1 means that the logits hold NaN or infinity: check the model file"};
+  }
   return {};
 }
 
@@ -359,25 +390,29 @@ void Engine::emit_end(Request& request, FinishReason reason, TokenEvent event) {
 }
 
 Status Engine::retire() {
+  Status status;
   for (Queue* queue : {&waiting_, &running_}) {
-    for (const auto& request : *queue) {
-      if (request->aborted && !request->finished)
-        emit_end(*request, FinishReason::kAborted,
-                 {.request = request->id, .position = request->known()});
-      if (request->finished) TENON_TRY(give_back_pages(*request));
+    for (std::size_t i = 0; i < queue->size(); ++i) {  // a callback may submit: no iterators
+      Request& request = *(*queue)[i];
+      if (request.aborted && !request.finished)
+        emit_end(request, FinishReason::kAborted,
+                 {.request = request.id, .position = request.known()});
+      if (!request.finished) continue;
+      if (Status given = give_back_pages(request); !given.ok()) status = std::move(given);
     }
     std::erase_if(*queue, [](const auto& request) { return request->finished; });
   }
-  return {};
+  return status;
 }
 
+// All of them, also when a plugin fails over one.
 Status Engine::give_back_pages(Request& request) {
   if (request.pages.empty()) return {};
-  TENON_TRY(parts_.kv->used(request.pages));
-  for (auto page = request.pages.rbegin(); page != request.pages.rend(); ++page)
-    TENON_TRY(parts_.kv->release(*page));
-  request.pages.clear();
-  return {};
+  Status status = parts_.kv->used(request.pages);
+  for (; !request.pages.empty(); request.pages.pop_back())
+    if (Status released = parts_.kv->release(request.pages.back()); !released.ok())
+      status = std::move(released);
+  return status;
 }
 
 }  // namespace tenon

@@ -47,11 +47,11 @@ class Engine {
   Result<std::uint64_t> submit(RequestSpec spec);
 
   // Ends a request at the next step boundary with FinishReason::kAborted; unknown ids are ignored.
-  // May be called from on_event.
+  // May be called from on_event, as submit() may.
   void abort(std::uint64_t id);
 
-  // Runs one plan. False when no request is live. An error leaves the requests as they were before
-  // the step.
+  // Runs one plan. False when no request is live. After an error all requests are live with the
+  // tokens that they had; only an error of a cache over computed pages comes after their events.
   Result<bool> step();
   // Steps until no request is live.
   Status run();
@@ -72,6 +72,7 @@ class Engine {
   Status start(std::uint64_t id);
   Status reserve_pages(const tenon_plan_item& item);
   Status run_items();
+  Status check_results() const;
   Status advance(const BatchItem& item);
   void report();
   void accept(Request& request, const tenon_sample_result& result);

@@ -1,6 +1,9 @@
 #include "core/runtime/executor.h"
 
 #include <algorithm>
+#include <new>
+
+#include "core/runtime/read_set_check.h"
 
 namespace tenon {
 
@@ -54,16 +57,33 @@ Result<Tensor*> Executor::upload(std::span<const std::int32_t> values) {
 }
 
 Status Executor::run(std::span<const BatchItem> items) {
-  gather(items);
-  TENON_ASSIGN(Tensor * ids, upload(ids_));
   Tensor* x = nullptr;
+  Status status;
+  try {
+    status = compute(items, x);
+  } catch (const std::bad_alloc&) {  // many rows with many log-probabilities each, for instance
+    status = Error{.code = Code::kResourceExhausted,
+                   .id = "TENON-R026",
+                   .message = "no memory for the step's rows",
+                   .found = std::to_string(ids_.size()) + " rows, " +
+                            std::to_string(sampled_.size()) + " of them sampled",
+                   .fix = "ask for fewer log-probabilities or lower the scheduler's batch tokens"};
+  }
+  release(x);
+  Status synced = backend_.sync();  // also after an error: queued work refers to this step's arrays
+  return status.ok() ? std::move(synced) : std::move(status);
+}
+
+// `x` is the stream as far as it has come; it is the caller's, also after an error.
+Status Executor::compute(std::span<const BatchItem> items, Tensor*& x) {
+  gather(items);
+  port_status_ = {};
+  TENON_ASSIGN(Tensor * ids, upload(ids_));
   Status status = network_.embed(ids, &x);
   release(ids);
   if (status.ok()) status = walk_layers(x);
   if (status.ok() && !sampled_.empty()) status = sample(x);
-  if (x != nullptr) release(x);
-  Status synced = backend_.sync();  // also after an error: queued work refers to this step's arrays
-  return status.ok() ? std::move(synced) : std::move(status);
+  return status;
 }
 
 Status Executor::walk_layers(Tensor*& x) {
@@ -122,6 +142,15 @@ Status Executor::sample_block(Tensor* x, std::size_t first, std::size_t count) {
   Status status = network_.head(rows, &logits);
   if (!all_rows) release(rows);
   if (!status.ok()) return status;
+  if (logits == nullptr || logits->shape[0] != static_cast<std::int64_t>(count)) {
+    release(logits);
+    return Error{.code = Code::kInternal,
+                 .id = "TENON-R025",
+                 .message = "the model plugin's head gave no logits for the rows that it was given",
+                 .found = logits == nullptr ? "no tensor" : std::to_string(logits->shape[0]),
+                 .expected = std::to_string(count) + " rows",
+                 .fix = "this is a defect of the model plugin"};
+  }
   const tenon_op_sample op{{sizeof op, TENON_OP_SAMPLE, nullptr},
                            sample_params_.data() + first,
                            results_.data() + first};
@@ -143,7 +172,9 @@ Status Executor::attention(std::int32_t layer, Tensor* q, Tensor* k, Tensor* v, 
                  .found = std::to_string(layer),
                  .expected = "0 to " + std::to_string(model_->decoder.layers - 1)};
   tenon_read_set& read_set = read_sets_[static_cast<std::size_t>(layer)];
+  read_set = {};
   TENON_TRY(attention_.select(&batch_, layer, &read_set));
+  TENON_TRY(check_read_set(batch_, read_set, layer));
   const tenon_op_attend op{{sizeof op, TENON_OP_ATTEND, nullptr},
                            layer,
                            spec_layer_of_[static_cast<std::size_t>(layer)],
@@ -154,7 +185,7 @@ Status Executor::attention(std::int32_t layer, Tensor* q, Tensor* k, Tensor* v, 
 }
 
 void Executor::port(std::uint32_t port, Tensor* t) {
-  if (!observer_ || port >= model_->ports.size()) return;
+  if (!observer_ || t == nullptr || port >= model_->ports.size()) return;
   const std::size_t bytes = static_cast<std::size_t>(t->shape[0] * t->shape[1]) * t->dtype.bits / 8;
   std::vector<std::byte> host(bytes);
   if (Status status = backend_.read(t->data, host.data(), bytes); !status.ok()) {
@@ -164,6 +195,8 @@ void Executor::port(std::uint32_t port, Tensor* t) {
   observer_(model_->ports[port], *t, host.data());
 }
 
-void Executor::release(Tensor* t) { ops_->pool().release(t); }
+void Executor::release(Tensor* t) {
+  if (t != nullptr) ops_->pool().release(t);
+}
 
 }  // namespace tenon

@@ -53,6 +53,7 @@ class Executor {
 
  private:
   static constexpr std::int32_t kHeadRows = 32;  // rows whose logits exist at once
+  Status compute(std::span<const BatchItem> items, Tensor*& x);
   void gather(std::span<const BatchItem> items);
   Result<Tensor*> upload(std::span<const std::int32_t> values);
   Result<Tensor*> rows_of(Tensor* x, std::span<const std::int32_t> rows);

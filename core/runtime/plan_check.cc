@@ -49,7 +49,8 @@ Status check_item(const tenon_schedule_view& view, const tenon_plan& plan, std::
   if (item.end <= item.begin || item.end > request->known)
     return illegal(where(), "tokens must be known", range(item.begin, item.end),
                    "an end in " + range(item.begin + 1, request->known + 1));
-  pages += (item.end + view.page_tokens - 1) / view.page_tokens - request->held_pages +
+  // Pages beyond its own end, which a failed step has left, are of no use to the others.
+  pages += std::max(0, (item.end + view.page_tokens - 1) / view.page_tokens - request->held_pages) +
            request->extra_pages;
   return {};
 }

@@ -12,14 +12,15 @@ TensorPool::~TensorPool() {
 }
 
 Result<Tensor*> TensorPool::make(const TensorShape& shape) {
-  std::uint64_t values = 1;
+  std::uint64_t bits = shape.dtype.bits;
   for (int i = 0; i < shape.rank; ++i)
-    values *= static_cast<std::uint64_t>(
-        std::max<std::int64_t>(1, shape.shape[static_cast<std::size_t>(i)]));
-  const std::uint64_t bytes = std::max<std::uint64_t>(64, values * shape.dtype.bits / 8);
+    if (__builtin_mul_overflow(
+            bits, std::max<std::int64_t>(1, shape.shape[static_cast<std::size_t>(i)]), &bits))
+      bits = std::uint64_t{1} << 63;  // beyond every size class
+  const std::uint64_t bytes = std::max<std::uint64_t>(64, bits / 8);
   const auto size_class = static_cast<std::uint32_t>(std::bit_width(bytes - 1));
   std::vector<Tensor*>& free = free_[std::min(size_class, kClasses - 1)];
-  if (free.empty()) {
+  if (free.empty() || size_class >= kClasses) {
     const std::uint64_t block = std::uint64_t{1} << size_class;
     void* data = size_class < kClasses ? memory_.allocate(memory_.ctx, block) : nullptr;
     if (data == nullptr)

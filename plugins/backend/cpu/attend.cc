@@ -204,8 +204,8 @@ std::int32_t most_pages(const tenon_read_set& read_set) {
 }  // namespace
 
 void PartialScratch::grow(std::int64_t floats) {
-  floats_ = floats;
   memory_ = aligned_bytes(static_cast<std::size_t>(floats) * 4);
+  floats_ = floats;  // last: what throws leaves the old room as it was
 }
 
 std::int64_t partial_floats(const AttendSetup& setup, const tenon_op_attend& op,

@@ -96,10 +96,11 @@ std::uint32_t stripe_count(const sdk::ThreadsService& threads, std::int64_t piec
 }  // namespace
 
 void ActivationScratch::grow(std::int64_t rows, std::int64_t k) {
-  values_ = rows * k;
+  const std::int64_t values = rows * k;
   // int8 values, three planes per group, floats.
   memory_ = aligned_bytes(
-      static_cast<std::size_t>(values_ + 3 * 4 * (values_ / TENON_GROUP + 64) + 4 * values_ + 256));
+      static_cast<std::size_t>(values + 3 * 4 * (values / TENON_GROUP + 64) + 4 * values + 256));
+  values_ = values;  // last: what throws leaves the old room as it was
 }
 
 Activations ActivationScratch::view(std::int64_t k) const {

@@ -28,7 +28,8 @@ class Fcfs {
  private:
   static std::int64_t pages_for(const tenon_schedule_view* view, const tenon_request_view& r,
                                 std::int64_t end) {
-    return (end + view->page_tokens - 1) / view->page_tokens - r.held_pages + r.extra_pages;
+    const std::int64_t pages = (end + view->page_tokens - 1) / view->page_tokens;
+    return std::max<std::int64_t>(0, pages - r.held_pages) + r.extra_pages;
   }
 
   std::int32_t end_of(const tenon_request_view& r) const {

@@ -1,6 +1,7 @@
 #include "core/base/stripe_pool.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <numeric>
 #include <vector>
@@ -50,6 +51,28 @@ TEST(StripePool, SleepingWorkersWakeUp) {
     pool.wait();
   }
   EXPECT_EQ(std::accumulate(hits.begin(), hits.end(), 0u), 48u);
+}
+
+// Every stack is address space; a program that may not have more gets by with fewer threads.
+TEST(StripePoolDeathTest, WorksWithTheThreadsThatTheSystemGives) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "a sanitizer's shadow is beyond every limit";
+#endif
+  const auto run = [] {
+    const rlimit limit{std::size_t{1} << 30, std::size_t{1} << 30};
+    if (::setrlimit(RLIMIT_AS, &limit) != 0) std::exit(3);
+    bool fewer = false, ran = false;
+    {
+      StripePool pool(1000);
+      fewer = pool.threads() < 1000;
+      const bool* const done = &ran;
+      pool.submit([](const void* args, std::uint32_t, std::uint32_t,
+                     std::uint32_t) { **static_cast<bool* const*>(args) = true; },
+                  &done, sizeof done, 1);
+    }
+    std::exit(fewer && ran ? 0 : 4);
+  };
+  EXPECT_EXIT(run(), testing::ExitedWithCode(0), "");
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 #include <map>
 #include <random>
 
@@ -134,6 +135,38 @@ TEST(Sample, TopIsSortedAndTiesByIndex) {
   EXPECT_EQ(top[0].token, 1);
   EXPECT_EQ(top[1].token, 3);
   EXPECT_EQ(top[2].token, 2);
+}
+
+TEST(Sample, LogitsThatAreNoDistributionGiveNoToken) {
+  const float inf = std::numeric_limits<float>::infinity(), nan = std::nanf("");
+  tenon_sample_row drawn = greedy(), scored = greedy();
+  drawn.temperature = 1;
+  drawn.top_k = 3;
+  scored.target = 2;
+  for (const std::vector<float>& logits : {std::vector<float>(40, nan),
+                                           std::vector<float>(40, -inf),
+                                           {nan, 1, 2, 3},
+                                           {1, 2, nan, 3},
+                                           {1, inf, 2, 3}})
+    for (tenon_sample_row row : {greedy(), drawn, scored}) {
+      tenon_token_logprob top[3] = {};
+      row.n_top = 3;
+      sdk::SampleScratch scratch;
+      tenon_sample_result result{7, 0, top};
+      sdk::sample_row(logits.data(), static_cast<std::int64_t>(logits.size()), row, scratch,
+                      result);
+      EXPECT_EQ(result.token, -1);
+      EXPECT_TRUE(std::isnan(result.logprob));
+      EXPECT_EQ(top[2].token, -1);
+    }
+  EXPECT_EQ(sample({-inf, 2, -inf, 1}, greedy()).token, 1);  // some ruled out is a distribution
+}
+
+TEST(Sample, ATemperatureTooSmallToDivideByIsGreedy) {
+  tenon_sample_row row = greedy();
+  row.temperature = 1e-38f;
+  EXPECT_EQ(sample({5, 9, 4, -1}, row).token, 1);
+  EXPECT_EQ(sample({-9, -5, -4, -7}, row).token, 2);
 }
 
 }  // namespace

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <limits>
+
 #include "tests/fixtures/engines.h"
 #include "tests/fixtures/tiny_model.h"
 
@@ -234,6 +237,49 @@ TEST(LoadedEngine, RefusesABudgetBelowTwoPages) {
   const auto engine = load_engine({.engine = "threads: 1 kv_pages: 1"}, model_path());
   ASSERT_FALSE(engine.ok());
   EXPECT_EQ(engine.error().id, "TENON-R057");
+}
+
+// A tiny model in which the 4 bytes behind a metadata key's type are another value.
+template <class T>
+std::string error_with(const std::string& key, T value, const std::string& engine = "threads: 1") {
+  const std::string path = TinyModel().save("changed");
+  std::string bytes = TinyModel().gguf();
+  bytes.replace(bytes.find(key) + key.size() + 4, sizeof value,
+                reinterpret_cast<const char*>(&value), sizeof value);
+  std::ofstream(path, std::ios::binary) << bytes;
+  const auto loaded = load_engine({.engine = engine}, path);
+  return loaded.ok() ? "" : loaded.error().id + " " + loaded.error().to_string();
+}
+
+TEST(LoadedEngine, RefusesNumbersThatGiveNoNumbers) {
+  const float nan = std::nanf(""), inf = std::numeric_limits<float>::infinity();
+  for (const float value : {nan, inf, -1.0f})
+    EXPECT_TRUE(error_with("layer_norm_rms_epsilon", value).starts_with("TENON-R052")) << value;
+  for (const float value : {nan, inf, -1.0f, 0.0f})
+    EXPECT_TRUE(error_with("rope.freq_base", value).starts_with("TENON-R051")) << value;
+}
+
+TEST(LoadedEngine, APoolThatNoMemoryHoldsIsRefusedWithItsSize) {
+  const auto engine = load_engine({.engine = "threads: 1 kv_pages: 2147483647"}, model_path());
+  ASSERT_FALSE(engine.ok());
+  EXPECT_EQ(engine.error().code, Code::kResourceExhausted) << engine.error().to_string();
+  EXPECT_NE(engine.error().found.find("2147483647 KV pages of"), std::string::npos)
+      << engine.error().to_string();
+  EXPECT_NE(engine.error().fix.find("engine.kv_pages"), std::string::npos);
+}
+
+TEST(Engine, AModelWithoutFiniteLogitsFailsTheStepByName) {
+  const std::string path = TinyModel().save_without_finite_logits("infinite");
+  for (const char* backend : {"tenon.backend.cpu", "contract", "exact"}) {
+    const auto loaded = load_engine({.backend = backend}, path);
+    ASSERT_TRUE(loaded.ok()) << loaded.error().to_string();
+    RequestSpec spec = request(5, 3);
+    spec.n_top = 3;
+    ASSERT_TRUE((*loaded)->engine().submit(spec).ok());
+    const auto step = (*loaded)->engine().step();
+    ASSERT_FALSE(step.ok());
+    EXPECT_EQ(step.error().id, "TENON-R042") << step.error().to_string();
+  }
 }
 
 }  // namespace

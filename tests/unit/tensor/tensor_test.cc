@@ -67,5 +67,23 @@ TEST(TensorPool, NoMemoryIsANamedError) {
   EXPECT_EQ(tensor.error().id, "TENON-R010");
 }
 
+// The largest size class's block is not what a still larger tensor gets, and no size wraps around.
+TEST(TensorPool, ASizeBeyondEveryClassIsRefused) {
+  const DeviceMemory small{nullptr,
+                           [](void*, std::uint64_t) { return std::malloc(64); },
+                           [](void*, void* data) { std::free(data); },
+                           {}};
+  TensorPool pool(small);
+  const auto largest = pool.make(floats(1 << 10, std::int64_t{1} << 27));  // 2^39 bytes
+  ASSERT_TRUE(largest.ok());
+  pool.release(*largest);
+  for (const std::int64_t values : {std::int64_t{1} << 29, std::int64_t{1} << 54,
+                                    (std::int64_t{1} << 49) + 1, std::int64_t{1} << 62}) {
+    const auto refused = pool.make(floats(1 << 10, values));
+    ASSERT_FALSE(refused.ok()) << values;
+    EXPECT_EQ(refused.error().id, "TENON-R010");
+  }
+}
+
 }  // namespace
 }  // namespace tenon

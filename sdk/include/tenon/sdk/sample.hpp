@@ -4,14 +4,17 @@
 //   max)); adjustments give z; temperature 0 takes the largest z, ties to the lower index;
 //   otherwise y = z / temperature, then in this order: the top_k largest; of those the shortest
 //   prefix whose weight reaches top_p; of those the ones with weight >= min_p times the largest;
-//   one of the rest is drawn with tenon_random(seed, position, 0).
+//   one of the rest is drawn with tenon_random(seed, position, 0). A temperature so small that the
+//   largest y is infinite counts as 0.
 //
 // Candidates are ordered by (y descending, index ascending) when top_k or top_p is on, by index
-// otherwise.
+// otherwise. Logits of which one is a NaN or +inf, or all are -inf, are no distribution: the answer
+// is token -1, and NaN as every log-probability.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -51,14 +54,15 @@ inline std::int32_t first_index_of(const float* x, std::int64_t n, float value) 
   return static_cast<std::int32_t>(std::find(x, x + n, value) - x);
 }
 
-// ln sum exp(x - top), in the contract's order.
+// ln sum exp(x - top), in the contract's order; NaN when a term is.
 inline float log_sum(const float* x, std::int64_t n, float top) {
   float lanes[16] = {0};
   std::int64_t i = 0;
   for (; i + 16 <= n; i += 16)
     for (int lane = 0; lane < 16; ++lane) lanes[lane] += tenon_exp(x[i + lane] - top);
   for (; i < n; ++i) lanes[i % 16] += tenon_exp(x[i] - top);
-  return static_cast<float>(tenon_log(tenon_fold16(lanes)));
+  const float sum = tenon_fold16(lanes);
+  return sum == sum ? static_cast<float>(tenon_log(sum)) : sum;
 }
 
 // Puts the k largest of `x` first in `order`, sorted; the rest is unspecified.
@@ -121,8 +125,9 @@ inline std::int32_t draw(const tenon_sample_row& row, const std::vector<float>& 
 
 inline std::int32_t choose(const tenon_sample_row& row, std::int64_t n, SampleScratch& scratch) {
   std::vector<float>& z = scratch.z;
+  const float largest = max_of(z.data(), n), top = largest / row.temperature;
+  if (__builtin_isinf(top)) return first_index_of(z.data(), n, largest);
   for (float& value : z) value /= row.temperature;
-  const float top = max_of(z.data(), n);
   scratch.weight.resize(z.size());
   for (std::size_t i = 0; i < z.size(); ++i) scratch.weight[i] = tenon_exp(z[i] - top);
   all_indices(scratch.order, n);
@@ -139,6 +144,13 @@ inline std::int32_t choose(const tenon_sample_row& row, std::int64_t n, SampleSc
   return draw(row, scratch.weight, std::span(scratch.order).first(keep));
 }
 
+inline void no_distribution(const tenon_sample_row& row, tenon_sample_result& result) {
+  const tenon_token_logprob none{-1, std::numeric_limits<float>::quiet_NaN()};
+  result.token = none.token;
+  result.logprob = none.logprob;
+  std::fill_n(result.top, row.n_top, none);
+}
+
 }  // namespace sample_detail
 
 // logits: [n]. `scratch` belongs to the calling thread.
@@ -147,6 +159,7 @@ inline void sample_row(const float* logits, std::int64_t n, const tenon_sample_r
   using namespace sample_detail;
   const float top = max_of(logits, n);
   const float log_total = log_sum(logits, n, top);
+  if (!(log_total == log_total)) return no_distribution(row, result);
   const auto logprob = [&](std::int32_t token) { return (logits[token] - top) - log_total; };
   if (row.target >= 0) {
     result.token = row.target;

@@ -1,0 +1,14 @@
+// What an attention plugin may ask a backend to read.
+#pragma once
+
+#include "core/base/error.h"
+#include "tenon/abi/ops.h"
+
+namespace tenon {
+
+// Checks a read set against its batch: the pages of each sequence are its own at the places where
+// they lie, in ascending order, and every row has one to read. TENON-R027 names the sequence.
+Status check_read_set(const tenon_attention_batch& batch, const tenon_read_set& read_set,
+                      std::int32_t layer);
+
+}  // namespace tenon
