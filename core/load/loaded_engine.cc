@@ -357,7 +357,9 @@ RequestSpec LoadedEngine::default_request() const {
 void apply_sampling(const ManifestSampling& given, RequestSpec& spec) {
   SamplingParams& s = spec.sampling;
   s.temperature = given.temperature.value_or(s.temperature);
-  if (given.top_k) s.top_k = static_cast<std::int32_t>(*given.top_k);
+  // Not cut to 32 bits: what is out of range must stay so until submit() refuses it.
+  if (given.top_k)
+    s.top_k = static_cast<std::int32_t>(std::clamp<std::int64_t>(*given.top_k, -1, INT32_MAX));
   s.top_p = given.top_p.value_or(s.top_p);
   s.min_p = given.min_p.value_or(s.min_p);
   s.repetition_penalty = given.repetition_penalty.value_or(s.repetition_penalty);

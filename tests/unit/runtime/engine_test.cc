@@ -76,6 +76,17 @@ TEST(Engine, RefusesByName) {
   EXPECT_EQ(engine->engine().live(), 0u);
 }
 
+TEST(Engine, ATopKOf64BitsIsNotCutIntoRange) {
+  const auto engine = engine_of({});
+  for (const std::int64_t top_k : {(std::int64_t{1} << 32) + 5, -(std::int64_t{1} << 32) + 5}) {
+    RequestSpec spec = request(3, 1);
+    ManifestSampling given;
+    given.top_k = top_k;
+    apply_sampling(given, spec);
+    EXPECT_EQ(refusal(*engine, spec), "TENON-R036");
+  }
+}
+
 TEST(Engine, EndsAtTheLimitAndCountsTokens) {
   const auto engine = engine_of({});
   const Answer answer = run_alone(*engine, request(10, 7));

@@ -50,6 +50,17 @@ TEST(PlanCheck, ALegalPlanPasses) {
   EXPECT_EQ(c.broken_rule(), "");
 }
 
+// A step that failed may have left a request more pages than its next item needs.
+TEST(PlanCheck, PagesHeldBeyondAnItemAreNoneForTheOthers) {
+  Case c{.waiting = {request(3, 200, 0, 0)},
+         .running = {request(1, 500, 0, 8)},
+         .items = {{1, 0, 64}, {3, 0, 200}},
+         .free_pages = 3};
+  EXPECT_TRUE(c.broken_rule().starts_with("TENON-R040"));
+  c.free_pages = 4;
+  EXPECT_EQ(c.broken_rule(), "");
+}
+
 TEST(PlanCheck, EachBrokenRuleIsNamed) {
   const Case good{.waiting = {request(3, 100, 0, 0)},
                   .running = {request(1, 50, 49, 1)},
