@@ -18,7 +18,7 @@ function(tenon_compile_options target)
   target_compile_features(${target} PUBLIC cxx_std_20)
   target_compile_options(${target} PRIVATE
     -Wall -Wextra -Wno-missing-field-initializers
-    $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>  # false alarms on std::string in gcc 12 (its bug 105329)
+    "$<$<CXX_COMPILER_ID:GNU>:-Wno-restrict;-Wno-stringop-overflow>"  # false alarms on std::string in gcc 12 (its bug 105329)
     -ffp-contract=off -march=x86-64-v3 -fvisibility=hidden)
   target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR})
   tenon_sanitize(${target})
