@@ -18,6 +18,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+constexpr std::size_t kMostCaches = 16;  // KvMemory notes the owner of a page in a byte
+
 double seconds_since(Clock::time_point& start) {
   const Clock::time_point now = Clock::now();
   const double seconds = std::chrono::duration<double>(now - start).count();
@@ -156,6 +158,13 @@ Result<Wrapper> LoadedEngine::State::wrap(std::size_t index, const char* id) {
 
 Status LoadedEngine::State::open_plugins(PluginCatalog& catalog) {
   TENON_ASSIGN(std::vector<ChosenPlugin> chosen, choose_plugins(manifest, catalog));
+  if (manifest.cache.size() > kMostCaches)
+    return Error{.code = Code::kInvalidArgument,
+                 .id = "TENON-R060",
+                 .message = "the chain of caches is too long",
+                 .where = manifest.source,
+                 .found = std::to_string(manifest.cache.size()) + " caches",
+                 .expected = "at most " + std::to_string(kMostCaches)};
   cache_seed = hash_text(manifest.engine.cache_salt, tokenizer.identity());
   for (ChosenPlugin& plugin : chosen) {
     hosts.push_back({this, plugin.file->descriptor.id, {}});

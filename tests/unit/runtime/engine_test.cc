@@ -182,9 +182,9 @@ TEST(Engine, ASaltKeepsCachesApart) {
 }
 
 TEST(Engine, PreemptionChangesNothing) {
-  const auto roomy = engine_of({.engine = "threads: 2 kv_pages: 60", .prefix_cache = false});
-  const auto tight = engine_of(
-      {.engine = "threads: 2 kv_pages: 6 poison_free_pages: true", .prefix_cache = false});
+  const auto roomy = engine_of({.engine = "threads: 2 kv_pages: 60", .prefix_caches = 0});
+  const auto tight =
+      engine_of({.engine = "threads: 2 kv_pages: 6 poison_free_pages: true", .prefix_caches = 0});
   std::vector<Answer> expected, got(4);
   for (std::int32_t i = 0; i < 4; ++i) expected.push_back(run_alone(*roomy, request(60, 100, i)));
   for (std::int32_t i = 0; i < 4; ++i)
@@ -242,6 +242,12 @@ TEST(LoadedEngine, RefusesAnUnknownArchitecture) {
   ASSERT_FALSE(engine.ok());
   EXPECT_NE(engine.error().to_string().find("mamba"), std::string::npos)
       << engine.error().to_string();
+}
+
+TEST(LoadedEngine, RefusesALongChainOfCaches) {
+  const auto engine = load_engine({.prefix_caches = 17}, model_path());
+  ASSERT_FALSE(engine.ok());
+  EXPECT_EQ(engine.error().id, "TENON-R060");
 }
 
 TEST(LoadedEngine, RefusesABudgetBelowTwoPages) {

@@ -60,7 +60,7 @@ EngineChoice random_choice(std::mt19937& random) {
                             " } param { key: \"max_sequences\" i: " + pick({1, 3, 8}) +
                             " } param { key: \"max_batch_tokens\" i: " + pick({1, 100, 2048}) +
                             " }";
-  choice.prefix_cache = random() % 4 != 0;
+  choice.prefix_caches = static_cast<int>(random() % 4);
   return choice;
 }
 
@@ -98,7 +98,7 @@ TEST(Sameness, CpuEqualsTheContractReference) {
 TEST(Sameness, AThousandRandomMixes) {
   const std::string path = TinyModel().save("sameness");
   const std::vector<RequestSpec> requests = make_requests();
-  auto baseline = load_engine({.engine = "threads: 1 kv_pages: 40", .prefix_cache = false}, path);
+  auto baseline = load_engine({.engine = "threads: 1 kv_pages: 40", .prefix_caches = 0}, path);
   ASSERT_TRUE(baseline.ok()) << baseline.error().to_string();
   const std::vector<Answer> expected = alone(**baseline, requests);
   const char* wanted = std::getenv("TENON_MIXES");
