@@ -289,13 +289,18 @@ Result<NodeId> ExpressionParser::postfix(NodeId value) {
     } else if (take_operator("[")) {
       TENON_ASSIGN(value, subscript(value));
     } else if (take_operator("(")) {
-      const NodeId call = add(NodeKind::kCall, {value});
-      TENON_TRY(arguments(call));
-      value = call;
+      TENON_ASSIGN(value, call(value));
     } else {
       return value;
     }
   }
+}
+
+// After "(".
+Result<NodeId> ExpressionParser::call(NodeId callee) {
+  const NodeId out = add(NodeKind::kCall, {callee});
+  TENON_TRY(arguments(out));
+  return out;
 }
 
 // After "[": an index, or a slice with any of its three parts left out.
@@ -348,9 +353,7 @@ Result<NodeId> ExpressionParser::filters(NodeId value) {
     } else if (take_word("is")) {
       TENON_ASSIGN(value, test(value));
     } else if (take_operator("(")) {
-      const NodeId call = add(NodeKind::kCall, {value});
-      TENON_TRY(arguments(call));
-      value = call;
+      TENON_ASSIGN(value, call(value));
     } else {
       return value;
     }

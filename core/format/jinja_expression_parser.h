@@ -62,6 +62,7 @@ class ExpressionParser {
   Result<NodeId> dictionary();
   Result<NodeId> postfix(NodeId value);
   // After "[": an index, or a slice with any of its three parts left out.
+  Result<NodeId> call(NodeId callee);
   Result<NodeId> subscript(NodeId object);
   // After "(": positional arguments go to the node's children, keyword arguments to named.
   Status arguments(NodeId call);

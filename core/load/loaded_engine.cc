@@ -341,7 +341,6 @@ Engine& LoadedEngine::engine() { return *state_->engine; }
 const Tokenizer& LoadedEngine::tokenizer() const { return state_->tokenizer; }
 const GgufFile& LoadedEngine::file() const { return state_->file; }
 const ModelShape& LoadedEngine::model() const { return state_->builder.shape(); }
-const OpDispatch& LoadedEngine::ops() const { return *state_->dispatch; }
 std::string_view LoadedEngine::device() const {
   return {state_->info.device.ptr, state_->info.device.len};
 }

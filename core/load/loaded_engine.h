@@ -38,7 +38,6 @@ class LoadedEngine {
   const Tokenizer& tokenizer() const;
   const GgufFile& file() const;
   const ModelShape& model() const;
-  const OpDispatch& ops() const;
   std::string_view device() const;    // "cpu avx2"
   std::string_view numerics() const;  // "contract/1"
   std::int32_t context() const;       // tokens of the longest sequence

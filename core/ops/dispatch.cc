@@ -42,11 +42,6 @@ Status OpDispatch::call(const tenon_hdr* op, std::span<Tensor* const> in, std::s
     for (std::size_t i = 0; i < made; ++i) pool_->release(out[i]);
     return status;
   }
-  OpTotals& totals = totals_[row->id];
-  const OpCost cost = row->cost(*model_, op, in);
-  ++totals.calls;
-  totals.cost.multiply_adds += cost.multiply_adds;
-  totals.cost.weight_bytes += cost.weight_bytes;
   return {};
 }
 

@@ -9,11 +9,6 @@
 
 namespace tenon {
 
-struct OpTotals {
-  std::uint64_t calls = 0;
-  OpCost cost;
-};
-
 class OpDispatch {
  public:
   // All three outlive the dispatch.
@@ -25,14 +20,12 @@ class OpDispatch {
   Status call(const tenon_hdr* op, std::span<Tensor* const> in, std::span<Tensor*> out);
 
   TensorPool& pool() { return *pool_; }
-  const OpTotals& totals(tenon_op op) const { return totals_[op]; }
 
  private:
   static constexpr std::size_t kMaxTensors = 8;
   const ModelShape* model_;
   iface::Backend backend_;
   TensorPool* pool_;
-  std::array<OpTotals, 8> totals_{};
 };
 
 }  // namespace tenon

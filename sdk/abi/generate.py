@@ -170,16 +170,21 @@ def call_args(call):
     return "".join(f"{arg[1]}, " for arg in call["args"])
 
 
-def sdk_tables(faces):
-    out = [f"// {BANNER.format('*.toml')}", "// C++ over the tables: trampolines for what a plugin implements, thin wrappers for what it calls.",
-           "#pragma once", "", '#include "tenon/sdk/status.hpp"', ""]
+def table_file(faces, purpose, include, namespace, text_of):
+    """A C++ header over all tables but the entry's own; text_of(face) gives its lines."""
+    out = [f"// {BANNER.format('*.toml')}", f"// {purpose}", "#pragma once", "", f'#include "{include}"', ""]
     out += [f'#include "tenon/abi/{face.name}.h"' for face in faces]
-    out += ["", "namespace tenon::sdk {", ""]
+    out += ["", f"namespace {namespace} {{", ""]
     for face in faces:
-        if face.name == "plugin":
-            continue
-        out += host_wrapper(face, "Status", "to_status", "sdk") if face.host_side else plugin_trampolines(face)
-    return "\n".join(out + ["}  // namespace tenon::sdk", ""])
+        if face.name != "plugin":
+            out += text_of(face)
+    return "\n".join(out + [f"}}  // namespace {namespace}", ""])
+
+
+def sdk_tables(faces):
+    return table_file(faces, "C++ over the tables: trampolines for what a plugin implements, thin wrappers for what it calls.",
+                      "tenon/sdk/status.hpp", "tenon::sdk",
+                      lambda face: caller_class(face) if face.host_side else plugin_trampolines(face))
 
 
 def plugin_trampolines(face):
@@ -200,7 +205,7 @@ def plugin_trampolines(face):
     return out
 
 
-def host_wrapper(face, status, convert, side):
+def caller_class(face):
     """A class over a table whose implementer is on the other side."""
     cls = pascal(face.name) + ("Service" if face.host_side else "")
     holder = "ctx" if face.host_side else "self"
@@ -216,8 +221,8 @@ def host_wrapper(face, status, convert, side):
         first = "table_->ctx" if face.host_side else "self_"
         args = "".join(f", {arg[1]}" for arg in call["args"])
         if call["returns"] == "status":
-            out.append(f"  {status} {call['name']}({params}) const {{")
-            if side == "sdk":
+            out.append(f"  Status {call['name']}({params}) const {{")
+            if face.host_side:
                 out += ["    CallScope scope;", f"    return scope.finish(table_->{call['name']}({first}{args}, scope.call()));"]
             else:
                 out += [f"    PluginCall scope(owner_, \"{face.name}.{call['name']}\");",
@@ -234,15 +239,9 @@ def host_wrapper(face, status, convert, side):
 
 
 def core_tables(faces):
-    out = [f"// {BANNER.format('*.toml')}", "// The core's side: wrappers over what plugins implement, tables for the services that the core gives.",
-           "#pragma once", "", '#include "core/iface/plugin_call.h"', ""]
-    out += [f'#include "tenon/abi/{face.name}.h"' for face in faces]
-    out += ["", "namespace tenon::iface {", ""]
-    for face in faces:
-        if face.name == "plugin":
-            continue
-        out += service_table(face) if face.host_side else host_wrapper(face, "Status", "", "core")
-    return "\n".join(out + ["}  // namespace tenon::iface", ""])
+    return table_file(faces, "The core's side: wrappers over what plugins implement, tables for the services that the core gives.",
+                      "core/iface/plugin_call.h", "tenon::iface",
+                      lambda face: service_table(face) if face.host_side else caller_class(face))
 
 
 def service_table(face):
