@@ -143,19 +143,23 @@ void Runner::print_stats(const Answer& answer) const {
   const auto computed = static_cast<double>(answer.prompt_tokens - answer.cached_tokens);
   const double generated =
       answer.tokens.empty() ? 0 : static_cast<double>(answer.tokens.size() - 1);
+  std::string pages;
+  for (const KvPoolSize& pool : engine.kv_pools())
+    pages += (pages.empty() ? "" : ", ") + std::to_string(pool.n_pages) + " pages of " +
+             std::to_string(pool.page_bytes) + " bytes" +
+             (pool.window > 0 ? " (window " + std::to_string(pool.window) + ")" : "");
   std::fprintf(stderr,
                "load %.3f s (plugins %.3f, declare %.3f, weights %.3f, memory %.3f)\n"
                "prompt %zu tokens, %llu from the cache, first token after %.3f s (%.1f tokens/s)\n"
                "answer %zu tokens, %.1f tokens/s, finish: %s\n"
-               "%s, %u threads, numerics %.*s, %u pages of %llu bytes\n",
+               "%s, %u threads, numerics %.*s, %s\n",
                times.plugins + times.declare + times.weights + times.memory, times.plugins,
                times.declare, times.weights, times.memory, answer.prompt_tokens,
                static_cast<unsigned long long>(answer.cached_tokens), answer.first_seconds,
                answer.first_seconds > 0 ? computed / answer.first_seconds : 0, answer.tokens.size(),
                decode > 0 ? generated / decode : 0, finish_reason_name(answer.finish),
                std::string(engine.device()).c_str(), engine.threads(),
-               static_cast<int>(engine.numerics().size()), engine.numerics().data(),
-               engine.kv_pages(), static_cast<unsigned long long>(engine.kv_page_bytes()));
+               static_cast<int>(engine.numerics().size()), engine.numerics().data(), pages.c_str());
 }
 
 ordered_json Runner::json_of(const Answer& answer) const {

@@ -10,8 +10,12 @@
 #include "tenon/abi/builder.h"
 #include "tenon/abi/model.h"
 #include "tenon/abi/attention.h"
+#include "tenon/abi/adapter.h"
 #include "tenon/abi/scheduler.h"
 #include "tenon/abi/cache.h"
+#include "tenon/abi/parallelism.h"
+#include "tenon/abi/ranks.h"
+#include "tenon/abi/comm.h"
 #include "tenon/abi/backend.h"
 
 namespace tenon::iface {
@@ -53,7 +57,7 @@ tenon_builder_v1 make_builder_table(T* implementation) {
   table.get_string = [](void* ctx, tenon_str key, tenon_str* out, tenon_call* call) -> tenon_status { return report(call, static_cast<T*>(ctx)->get_string(key, out)); };
   table.has_key = [](void* ctx, tenon_str key) -> int32_t { return static_cast<T*>(ctx)->has_key(key); };
   table.tensor_shape = [](void* ctx, tenon_str name, int64_t* n, int64_t* k) -> int32_t { return static_cast<T*>(ctx)->tensor_shape(name, n, k); };
-  table.site = [](void* ctx, tenon_str name, int64_t n, int64_t k, uint32_t* out, tenon_call* call) -> tenon_status { return report(call, static_cast<T*>(ctx)->site(name, n, k, out)); };
+  table.site = [](void* ctx, const tenon_site* site, uint32_t* out, tenon_call* call) -> tenon_status { return report(call, static_cast<T*>(ctx)->site(site, out)); };
   table.param = [](void* ctx, tenon_str name, int64_t n, uint32_t* out, tenon_call* call) -> tenon_status { return report(call, static_cast<T*>(ctx)->param(name, n, out)); };
   table.port = [](void* ctx, tenon_str name, uint32_t* out, tenon_call* call) -> tenon_status { return report(call, static_cast<T*>(ctx)->port(name, out)); };
   table.linear_group = [](void* ctx, const tenon_linear_group* group, uint32_t* out, tenon_call* call) -> tenon_status { return report(call, static_cast<T*>(ctx)->linear_group(group, out)); };
@@ -114,6 +118,35 @@ class Attention {
   const std::string* owner_ = nullptr;  // the plugin's id, for errors
 };
 
+// Calls tenon.adapter/1.
+class Adapter {
+ public:
+  Adapter() = default;
+  Adapter(const tenon_adapter_v1* table, tenon_instance* self, const std::string* owner)
+      : table_(table), self_(self), owner_(owner) {}
+  explicit operator bool() const { return table_ != nullptr; }
+  Status bind(const tenon_adapter_site* sites, uint64_t n_sites) const {
+    PluginCall scope(owner_, "adapter.bind");
+    return scope.finish(table_->bind(self_, sites, n_sites, scope.call()));
+  }
+  Status load_slot(uint32_t slot, const tenon_adapter_source* source) const {
+    PluginCall scope(owner_, "adapter.load_slot");
+    return scope.finish(table_->load_slot(self_, slot, source, scope.call()));
+  }
+  Status lower(uint32_t slot, uint32_t site, tenon_lowered* out) const {
+    PluginCall scope(owner_, "adapter.lower");
+    return scope.finish(table_->lower(self_, slot, site, out, scope.call()));
+  }
+  void free_slot(uint32_t slot) const {
+    table_->free_slot(self_, slot);
+  }
+
+ private:
+  const tenon_adapter_v1* table_ = nullptr;
+  tenon_instance* self_ = nullptr;
+  const std::string* owner_ = nullptr;  // the plugin's id, for errors
+};
+
 // Calls tenon.scheduler/1.
 class Scheduler {
  public:
@@ -139,28 +172,94 @@ class Cache {
   Cache(const tenon_cache_v1* table, tenon_instance* self, const std::string* owner)
       : table_(table), self_(self), owner_(owner) {}
   explicit operator bool() const { return table_ != nullptr; }
-  Status lookup(const tenon_cache_key* keys, uint32_t n_keys, uint32_t* pages, uint32_t* n_hit) const {
+  Status lookup(uint32_t spec, const tenon_cache_key* keys, uint32_t n_keys, uint32_t* pages) const {
     PluginCall scope(owner_, "cache.lookup");
-    return scope.finish(table_->lookup(self_, keys, n_keys, pages, n_hit, scope.call()));
+    return scope.finish(table_->lookup(self_, spec, keys, n_keys, pages, scope.call()));
   }
-  Status use(const uint32_t* pages, uint32_t n_pages) const {
+  Status use(uint32_t spec, const uint32_t* pages, uint32_t n_pages) const {
     PluginCall scope(owner_, "cache.use");
-    return scope.finish(table_->use(self_, pages, n_pages, scope.call()));
+    return scope.finish(table_->use(self_, spec, pages, n_pages, scope.call()));
   }
-  Status commit(const tenon_cache_key* key, uint32_t page, int32_t depth, int32_t* accepted) const {
+  Status commit(uint32_t spec, const tenon_cache_key* key, uint32_t page, int32_t depth, int32_t* accepted) const {
     PluginCall scope(owner_, "cache.commit");
-    return scope.finish(table_->commit(self_, key, page, depth, accepted, scope.call()));
+    return scope.finish(table_->commit(self_, spec, key, page, depth, accepted, scope.call()));
   }
-  Status offer(tenon_page_offer* out, uint32_t max, uint32_t* n) const {
+  Status offer(uint32_t spec, tenon_page_offer* out, uint32_t max, uint32_t* n) const {
     PluginCall scope(owner_, "cache.offer");
-    return scope.finish(table_->offer(self_, out, max, n, scope.call()));
+    return scope.finish(table_->offer(self_, spec, out, max, n, scope.call()));
   }
-  void evicted(uint32_t page) const {
-    table_->evicted(self_, page);
+  void evicted(uint32_t spec, uint32_t page) const {
+    table_->evicted(self_, spec, page);
   }
 
  private:
   const tenon_cache_v1* table_ = nullptr;
+  tenon_instance* self_ = nullptr;
+  const std::string* owner_ = nullptr;  // the plugin's id, for errors
+};
+
+// Calls tenon.parallelism/1.
+class Parallelism {
+ public:
+  Parallelism() = default;
+  Parallelism(const tenon_parallelism_v1* table, tenon_instance* self, const std::string* owner)
+      : table_(table), self_(self), owner_(owner) {}
+  explicit operator bool() const { return table_ != nullptr; }
+  Status place(const tenon_split_units* units, uint32_t ranks, tenon_rank_share* shares) const {
+    PluginCall scope(owner_, "parallelism.place");
+    return scope.finish(table_->place(self_, units, ranks, shares, scope.call()));
+  }
+  Status reduce(const tenon_reduce_site* site, tenon_tensor* partial, tenon_tensor* residual, tenon_tensor** out) const {
+    PluginCall scope(owner_, "parallelism.reduce");
+    return scope.finish(table_->reduce(self_, site, partial, residual, out, scope.call()));
+  }
+
+ private:
+  const tenon_parallelism_v1* table_ = nullptr;
+  tenon_instance* self_ = nullptr;
+  const std::string* owner_ = nullptr;  // the plugin's id, for errors
+};
+
+// Makes the tenon.ranks/1 table of an object whose methods are named as the slots.
+template <class T>
+tenon_ranks_v1 make_ranks_table(T* implementation) {
+  tenon_ranks_v1 table{};
+  table.hdr = {sizeof(tenon_ranks_v1), 0, nullptr};
+  table.ctx = implementation;
+  table.rank = [](void* ctx) -> uint32_t { return static_cast<T*>(ctx)->rank(); };
+  table.size = [](void* ctx) -> uint32_t { return static_cast<T*>(ctx)->size(); };
+  table.all_reduce = [](void* ctx, tenon_tensor* in, tenon_tensor** out, tenon_call* call) -> tenon_status { return report(call, static_cast<T*>(ctx)->all_reduce(in, out)); };
+  return table;
+}
+
+// Calls tenon.comm/1.
+class Comm {
+ public:
+  Comm() = default;
+  Comm(const tenon_comm_v1* table, tenon_instance* self, const std::string* owner)
+      : table_(table), self_(self), owner_(owner) {}
+  explicit operator bool() const { return table_ != nullptr; }
+  Status attach(uint32_t rank, uint32_t size, const tenon_host* host) const {
+    PluginCall scope(owner_, "comm.attach");
+    return scope.finish(table_->attach(self_, rank, size, host, scope.call()));
+  }
+  Status all_reduce(uint32_t rank, const tenon_view* in, const tenon_view* out) const {
+    PluginCall scope(owner_, "comm.all_reduce");
+    return scope.finish(table_->all_reduce(self_, rank, in, out, scope.call()));
+  }
+  Status agree(uint32_t rank, uint64_t value, int32_t* equal) const {
+    PluginCall scope(owner_, "comm.agree");
+    return scope.finish(table_->agree(self_, rank, value, equal, scope.call()));
+  }
+  void fail() const {
+    table_->fail(self_);
+  }
+  void reset() const {
+    table_->reset(self_);
+  }
+
+ private:
+  const tenon_comm_v1* table_ = nullptr;
   tenon_instance* self_ = nullptr;
   const std::string* owner_ = nullptr;  // the plugin's id, for errors
 };
@@ -194,6 +293,9 @@ class Backend {
   Status load_weight(const tenon_weight* weight) const {
     PluginCall scope(owner_, "backend.load_weight");
     return scope.finish(table_->load_weight(self_, weight, scope.call()));
+  }
+  void free_weight(uint32_t id) const {
+    table_->free_weight(self_, id);
   }
   Status prepare_linear_group(const tenon_linear_group* group) const {
     PluginCall scope(owner_, "backend.prepare_linear_group");

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "core/base/log.h"
+#include "core/load/kv_budget.h"
 #include "core/load/model_loader.h"
 #include "core/plugin/assembly.h"
 #include "core/plugin/instance.h"
@@ -137,15 +138,15 @@ struct LoadedEngine::State {
   Hash128 cache_seed;
   tenon_backend_info info{};
   std::int32_t context = 0;
-  std::vector<std::int32_t> spec_of_layer, spec_layer_of;
+  std::vector<tenon_layer_plan> layers;
+  std::vector<std::int32_t> spec_of_layer;
   tenon_cache_spec specs[8]{};
   std::uint32_t n_specs = 0;
-  std::uint64_t page_bytes = 0;
-  std::uint32_t n_pages = 0;
+  std::vector<KvPoolSize> pools;  // per spec
   std::optional<TensorPool> tensors;
   std::optional<OpDispatch> dispatch;
   std::optional<Executor> executor;
-  std::optional<KvMemory> kv;
+  std::deque<KvMemory> kv;  // per spec; addresses stay
   std::optional<Engine> engine;
   LoadTimes times;
 };
@@ -182,7 +183,7 @@ Status LoadedEngine::State::open_plugins(PluginCatalog& catalog) {
   TENON_ASSIGN(backend, (wrap<iface::Backend, tenon_backend_v1>(1, TENON_BACKEND_ID)));
   TENON_ASSIGN(attention, (wrap<iface::Attention, tenon_attention_v1>(2, TENON_ATTENTION_ID)));
   TENON_ASSIGN(scheduler, (wrap<iface::Scheduler, tenon_scheduler_v1>(3, TENON_SCHEDULER_ID)));
-  for (std::size_t i = 4; i < instances.size(); ++i) {
+  for (std::size_t i = 4; i < 4 + manifest.cache.size(); ++i) {
     TENON_ASSIGN(iface::Cache cache, (wrap<iface::Cache, tenon_cache_v1>(i, TENON_CACHE_ID)));
     caches.push_back(cache);
   }
@@ -216,75 +217,71 @@ Status LoadedEngine::State::declare_model() {
 
 Status LoadedEngine::State::plan_attention() {
   const tenon_attention_geometry& geometry = builder.shape().attention;
-  std::vector<tenon_layer_plan> layers(static_cast<std::size_t>(geometry.layers));
+  layers.resize(static_cast<std::size_t>(geometry.layers));
   TENON_TRY(attention.plan_layers(&geometry, layers.data(), specs, &n_specs));
-  if (n_specs != 1)
-    return Error{.code = Code::kUnimplemented,
-                 .id = "TENON-R055",
-                 .message = "this engine keeps one page pool",
-                 .where = instances[2].id(),
-                 .found = std::to_string(n_specs) + " cache specs",
-                 .expected = "1"};
-  const tenon_cache_spec& spec = specs[0];
-  if (spec.layers < 1 || spec.layers > geometry.layers || spec.kv_heads != geometry.kv_heads ||
-      spec.head_dim != geometry.head_dim)
+  const auto bad = [&](std::string message, std::string found, std::string expected) {
     return Error{.code = Code::kInternal,
                  .id = "TENON-R056",
-                 .message = "the attention plugin's cache spec does not fit the model",
+                 .message = std::move(message),
                  .where = instances[2].id(),
-                 .found = spec_text(spec.layers, spec.kv_heads, spec.head_dim),
-                 .expected = spec_text(geometry.layers, geometry.kv_heads, geometry.head_dim)};
-  for (const tenon_layer_plan& layer : layers) {
-    if (layer.spec != 0 || layer.spec_layer < 0 || layer.spec_layer >= specs[0].layers)
-      return Error{.code = Code::kInternal,
-                   .id = "TENON-R056",
-                   .message = "the attention plugin placed a layer outside its cache spec",
-                   .where = instances[2].id()};
+                 .found = std::move(found),
+                 .expected = std::move(expected)};
+  };
+  if (n_specs < 1 || n_specs > std::size(specs))
+    return bad("the attention plugin gave no usable number of cache specs", std::to_string(n_specs),
+               "1 to " + std::to_string(std::size(specs)));
+  for (const tenon_cache_spec& spec : std::span(specs).first(n_specs))
+    if (spec.layers < 1 || spec.layers > geometry.layers || spec.kv_heads != geometry.kv_heads ||
+        spec.head_dim != geometry.head_dim || spec.window < 0)
+      return bad("the attention plugin's cache spec does not fit the model",
+                 spec_text(spec.layers, spec.kv_heads, spec.head_dim),
+                 spec_text(geometry.layers, geometry.kv_heads, geometry.head_dim));
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    const tenon_layer_plan& layer = layers[i];
+    if (layer.spec < 0 || layer.spec >= static_cast<std::int32_t>(n_specs) ||
+        layer.spec_layer < 0 || layer.spec_layer >= specs[layer.spec].layers)
+      return bad("the attention plugin placed a layer outside its cache spec",
+                 "layer " + std::to_string(i), "");
+    const std::int32_t window = geometry.of_layer[i].window, kept = specs[layer.spec].window;
+    if (kept > 0 && (window == 0 || window > kept))
+      return bad("the attention plugin keeps less than a layer reads",
+                 std::to_string(kept) + " tokens for layer " + std::to_string(i),
+                 window == 0 ? "all" : "at least " + std::to_string(window));
     spec_of_layer.push_back(layer.spec);
-    spec_layer_of.push_back(layer.spec_layer);
   }
   return {};
 }
 
-// Pages: as many as the manifest says; by default room for two sequences of full length, whose
-// memory the system gives only when it is touched.
 Status LoadedEngine::State::make_memory() {
-  const std::vector<double> rope = rope_table(builder.shape().attention, context);
+  const RopeTables rope(builder.shape().attention, context);
   const tenon_attend_prepare prepare{{sizeof prepare, 0, nullptr},
                                      &builder.shape().attention,
                                      specs,
                                      spec_of_layer.data(),
                                      n_specs,
                                      context,
-                                     rope.data()};
+                                     rope.of_layer()};
   TENON_TRY(backend.prepare_attend(&prepare));
-  page_bytes = backend.kv_page_bytes(0);
-  if (page_bytes == 0)
-    return Error{.code = Code::kInternal,
-                 .id = "TENON-R058",
-                 .message = "the backend says that a page has no bytes",
-                 .where = instances[1].id()};
-  if (manifest.engine.kv_pages > 0)
-    n_pages = static_cast<std::uint32_t>(manifest.engine.kv_pages);
-  else if (manifest.engine.kv_bytes > 0)
-    n_pages = static_cast<std::uint32_t>(std::min<std::uint64_t>(
-        1u << 30, static_cast<std::uint64_t>(manifest.engine.kv_bytes) / page_bytes));
-  else
-    n_pages = 2 * static_cast<std::uint32_t>(pages_for_tokens(context) + 1);
-  if (n_pages < 2)
-    return Error{.code = Code::kInvalidArgument,
-                 .id = "TENON-R057",
-                 .message = "the KV budget is below two pages",
-                 .where = manifest.source,
-                 .found = std::to_string(n_pages) + " pages",
-                 .expected = "at least 2 pages of " + std::to_string(page_bytes) + " bytes",
-                 .fix = "raise engine.kv_bytes or engine.kv_pages"};
-  Status made = backend.kv_create(0, n_pages);
-  if (made.ok() || made.error().code != Code::kResourceExhausted) return made;
-  Error error = made.take_error();
-  error.found = std::to_string(n_pages) + " KV pages of " + std::to_string(page_bytes) + " bytes";
-  error.fix = "lower engine.context, engine.kv_pages or engine.kv_bytes";
-  return error;
+  for (std::uint32_t i = 0; i < n_specs; ++i) {
+    pools.push_back({specs[i].window, backend.kv_page_bytes(i), 0});
+    if (pools.back().page_bytes == 0)
+      return Error{.code = Code::kInternal,
+                   .id = "TENON-R058",
+                   .message = "the backend says that a page has no bytes",
+                   .where = instances[1].id()};
+  }
+  TENON_TRY(size_kv_pools(pools, manifest.engine, context, manifest.source));
+  for (std::uint32_t i = 0; i < n_specs; ++i) {
+    Status made = backend.kv_create(i, pools[i].n_pages);
+    if (made.ok()) continue;
+    if (made.error().code != Code::kResourceExhausted) return made;
+    Error error = made.take_error();
+    error.found = std::to_string(pools[i].n_pages) + " KV pages of " +
+                  std::to_string(pools[i].page_bytes) + " bytes";
+    error.fix = "lower engine.context, engine.kv_pages or engine.kv_bytes";
+    return error;
+  }
+  return {};
 }
 
 Status LoadedEngine::State::make_engine() {
@@ -297,11 +294,16 @@ Status LoadedEngine::State::make_engine() {
       [](void* ctx, void* data) { static_cast<iface::Backend*>(ctx)->free(data); }, info.memory};
   tensors.emplace(memory);
   dispatch.emplace(&builder.shape(), backend, &*tensors);
-  executor.emplace(&builder.shape(), &*dispatch, backend, network, attention, spec_layer_of);
+  executor.emplace(&builder.shape(), &*dispatch, backend, network, attention, layers);
   ops_provider.executor = &*executor;
-  kv.emplace(KvMemory::Options{n_pages, manifest.engine.poison_free_pages}, backend, caches);
-  engine.emplace(
-      EngineParts{&builder.shape(), &tokenizer, scheduler, &*executor, &*kv, context, cache_seed});
+  EngineParts parts{&builder.shape(), &tokenizer, scheduler, &*executor, {}, context, cache_seed};
+  for (std::uint32_t i = 0; i < n_specs; ++i) {
+    kv.emplace_back(
+        KvMemory::Options{i, pools[i].window, pools[i].n_pages, manifest.engine.poison_free_pages},
+        std::vector{backend}, caches);
+    parts.kv.push_back(&kv.back());
+  }
+  engine.emplace(std::move(parts));
   return {};
 }
 
@@ -348,8 +350,7 @@ std::string_view LoadedEngine::numerics() const {
   return {state_->info.numerics.ptr, state_->info.numerics.len};
 }
 std::int32_t LoadedEngine::context() const { return state_->context; }
-std::uint32_t LoadedEngine::kv_pages() const { return state_->n_pages; }
-std::uint64_t LoadedEngine::kv_page_bytes() const { return state_->page_bytes; }
+std::span<const KvPoolSize> LoadedEngine::kv_pools() const { return state_->pools; }
 std::uint32_t LoadedEngine::threads() const { return state_->pool.threads(); }
 const LoadTimes& LoadedEngine::times() const { return state_->times; }
 void LoadedEngine::observe_ports(Executor::PortObserver observer) {

@@ -9,6 +9,7 @@
 #include "core/base/stripe_pool.h"
 #include "core/format/gguf.h"
 #include "core/format/tokenizer.h"
+#include "core/load/kv_budget.h"
 #include "core/manifest/manifest.h"
 #include "core/plugin/catalog.h"
 #include "core/runtime/engine.h"
@@ -38,11 +39,10 @@ class LoadedEngine {
   const Tokenizer& tokenizer() const;
   const GgufFile& file() const;
   const ModelShape& model() const;
-  std::string_view device() const;    // "cpu avx2"
-  std::string_view numerics() const;  // "contract/1"
-  std::int32_t context() const;       // tokens of the longest sequence
-  std::uint32_t kv_pages() const;
-  std::uint64_t kv_page_bytes() const;
+  std::string_view device() const;               // "cpu avx2"
+  std::string_view numerics() const;             // "contract/1"
+  std::int32_t context() const;                  // tokens of the longest sequence
+  std::span<const KvPoolSize> kv_pools() const;  // one per cache spec
   std::uint32_t threads() const;
   const LoadTimes& times() const;
   // A request with the manifest's sampling.

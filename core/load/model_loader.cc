@@ -19,8 +19,7 @@ std::string shape_text(const GgufTensor& tensor) {
 std::string geometry_text(const tenon_attention_geometry& g) {
   return std::to_string(g.layers) + " layers, heads " + std::to_string(g.q_heads) + "/" +
          std::to_string(g.kv_heads) + " of " + std::to_string(g.head_dim) + ", rope " +
-         std::to_string(g.rope_dims) + " of base " + std::to_string(g.rope_base) + ", scale " +
-         std::to_string(g.scale);
+         std::to_string(g.rope_dims) + ", scale " + std::to_string(g.scale);
 }
 
 Error declaration(const GgufFile* file, std::string_view name, std::string message,
@@ -95,8 +94,8 @@ Status ModelBuilder::declare(tenon_str name, std::int64_t n, std::int64_t k, boo
   return {};
 }
 
-Status ModelBuilder::site(tenon_str name, std::int64_t n, std::int64_t k, std::uint32_t* out) {
-  return declare(name, n, k, false, out);
+Status ModelBuilder::site(const tenon_site* site, std::uint32_t* out) {
+  return declare(site->name, site->n, site->k, false, out);
 }
 
 Status ModelBuilder::param(tenon_str name, std::int64_t n, std::uint32_t* out) {
@@ -119,15 +118,15 @@ Status ModelBuilder::linear_group(const tenon_linear_group* group, std::uint32_t
   LinearGroupShape made{{group->weights, group->weights + group->n_weights},
                         static_cast<tenon_epilogue>(group->epilogue),
                         group->norm,
+                        group->post_norm,
                         group->norm_eps};
   for (const std::uint32_t id : made.weights)
     if (id >= shape_.weights.size()) return bad("no such weight");
   if (made.weights.empty()) return bad("it has no weights");
-  if (made.norm >= 0 &&
-      (static_cast<std::size_t>(made.norm) >= shape_.weights.size() ||
-       shape_.weights[static_cast<std::size_t>(made.norm)].layout != TENON_LAYOUT_F32))
-    return bad("its norm is not a vector parameter");
-  if (made.norm >= 0 && !(std::isfinite(made.norm_eps) && made.norm_eps >= 0))
+  for (const std::int32_t norm : {made.norm, made.post_norm})
+    if (norm >= 0 && !is_vector(norm)) return bad("its norm is not a vector parameter");
+  if ((made.norm >= 0 || made.post_norm >= 0) &&
+      !(std::isfinite(made.norm_eps) && made.norm_eps >= 0))
     return bad("its norm's epsilon is " + std::to_string(made.norm_eps) +
                ", not a number of at least 0");
   const WeightShape& first = shape_.weights[made.weights[0]];
@@ -135,9 +134,12 @@ Status ModelBuilder::linear_group(const tenon_linear_group* group, std::uint32_t
     if (shape_.weights[id].k != first.k) return bad("its weights have rows of different lengths");
   if (made.norm >= 0 && shape_.weights[static_cast<std::size_t>(made.norm)].k != first.k)
     return bad("its norm does not fit its weights");
-  const bool gated = made.epilogue == TENON_EPILOGUE_SILU_MUL;
-  if (gated && (made.weights.size() != 2 || shape_.weights[made.weights[1]].n != first.n))
-    return bad("silu_mul needs gate and up of one shape");
+  if (made.gated() && (made.weights.size() != 2 || shape_.weights[made.weights[1]].n != first.n))
+    return bad("a gate needs two weights of one shape, gate and up");
+  if (made.post_norm >= 0 &&
+      (made.epilogue != TENON_EPILOGUE_RESIDUAL ||
+       shape_.weights[static_cast<std::size_t>(made.post_norm)].k != first.n))
+    return bad("a post norm stands before a residual, with the width of the outputs");
   if (made.epilogue == TENON_EPILOGUE_RESIDUAL && made.weights.size() != 1)
     return bad("a residual needs one weight");
   *out = static_cast<std::uint32_t>(shape_.groups.size());
@@ -145,8 +147,18 @@ Status ModelBuilder::linear_group(const tenon_linear_group* group, std::uint32_t
   return {};
 }
 
+bool ModelBuilder::is_vector(std::int32_t weight) const {
+  const auto id = static_cast<std::size_t>(weight);
+  return id < shape_.weights.size() && shape_.weights[id].layout == TENON_LAYOUT_F32 &&
+         shape_.weights[id].n == 1;
+}
+
 Status ModelBuilder::attention(const tenon_attention_geometry* geometry) {
   shape_.attention = *geometry;
+  shape_.attention_layers.clear();
+  if (geometry->layers > 0 && geometry->of_layer != nullptr)
+    shape_.attention_layers.assign(geometry->of_layer, geometry->of_layer + geometry->layers);
+  shape_.attention.of_layer = shape_.attention_layers.data();
   return {};
 }
 
@@ -161,9 +173,21 @@ Status ModelBuilder::check_complete() const {
                       shape_.decoder.vocabulary > 0 && shape_.decoder.context > 0;
   const bool heads = g.layers == shape_.decoder.layers && g.kv_heads > 0 && g.q_heads > 0 &&
                      g.q_heads % g.kv_heads == 0 && g.head_dim > 0 && g.head_dim <= 512;
-  const bool rope = g.rope_dims >= 0 && g.rope_dims <= g.head_dim && g.rope_dims % 2 == 0 &&
-                    (g.rope_dims == 0 || (std::isfinite(g.rope_base) && g.rope_base > 0));
-  if (stream && heads && rope && std::isfinite(g.scale)) return {};
+  const bool rope = g.rope_dims >= 0 && g.rope_dims <= g.head_dim && g.rope_dims % 2 == 0;
+  const auto usable = [&](const tenon_attention_layer& layer) {
+    const auto norm_fits = [&](std::int32_t norm) {
+      return norm < 0 ||
+             (is_vector(norm) && shape_.weights[static_cast<std::size_t>(norm)].k == g.head_dim);
+    };
+    return layer.window >= 0 && norm_fits(layer.q_norm) && norm_fits(layer.k_norm) &&
+           (g.rope_dims == 0 || (std::isfinite(layer.rope_base) && layer.rope_base > 0));
+  };
+  const bool layers =
+      shape_.attention_layers.size() == static_cast<std::size_t>(std::max(g.layers, 0)) &&
+      std::all_of(shape_.attention_layers.begin(), shape_.attention_layers.end(), usable);
+  if (stream && heads && rope && layers && std::isfinite(g.scale) && std::isfinite(g.norm_eps) &&
+      g.norm_eps >= 0)
+    return {};
   return Error{.code = Code::kInvalidArgument,
                .id = "TENON-R051",
                .message = stream ? "the model plugin declared no usable attention geometry"
@@ -208,27 +232,35 @@ Status ModelBuilder::load_into(const iface::Backend& backend) const {
                                     group.norm,
                                     static_cast<std::uint32_t>(group.weights.size()),
                                     group.norm_eps,
-                                    group.weights.data()};
+                                    group.weights.data(),
+                                    group.post_norm,
+                                    0};
     TENON_TRY(backend.prepare_linear_group(&record));
   }
   return backend.sync();
 }
 
-std::vector<double> rope_table(const tenon_attention_geometry& geometry, std::int32_t context) {
+RopeTables::RopeTables(const tenon_attention_geometry& geometry, std::int32_t context) {
   const std::int32_t half = geometry.rope_dims / 2;
-  std::vector<double> table(static_cast<std::size_t>(context) * static_cast<std::size_t>(half) * 2);
-  for (std::int32_t i = 0; i < half; ++i) {
-    const double frequency = std::pow(geometry.rope_base, -2.0 * i / geometry.rope_dims);
-    for (std::int32_t position = 0; position < context; ++position) {
-      double* at =
-          table.data() + (static_cast<std::size_t>(position) * static_cast<std::size_t>(half) +
-                          static_cast<std::size_t>(i)) *
-                             2;
-      at[0] = std::cos(position * frequency);
-      at[1] = std::sin(position * frequency);
+  const auto values = static_cast<std::size_t>(context) * static_cast<std::size_t>(half) * 2;
+  for (std::int32_t layer = 0; layer < geometry.layers; ++layer) {
+    const double base = geometry.of_layer[layer].rope_base;
+    std::vector<double>& table = of_base_[base];
+    if (table.size() != values) {
+      table.resize(values);
+      for (std::int32_t i = 0; i < half; ++i) {
+        const double frequency = std::pow(base, -2.0 * i / geometry.rope_dims);
+        for (std::int32_t position = 0; position < context; ++position) {
+          const auto at = (static_cast<std::size_t>(position) * static_cast<std::size_t>(half) +
+                           static_cast<std::size_t>(i)) *
+                          2;
+          table[at] = std::cos(position * frequency);
+          table[at + 1] = std::sin(position * frequency);
+        }
+      }
     }
+    of_layer_.push_back(table.data());
   }
-  return table;
 }
 
 }  // namespace tenon

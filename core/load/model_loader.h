@@ -3,6 +3,7 @@
 // is wrong is refused here by name.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -25,7 +26,7 @@ class ModelBuilder {
   Status get_string(tenon_str key, tenon_str* out);
   std::int32_t has_key(tenon_str key);
   std::int32_t tensor_shape(tenon_str name, std::int64_t* n, std::int64_t* k);
-  Status site(tenon_str name, std::int64_t n, std::int64_t k, std::uint32_t* out);
+  Status site(const tenon_site* site, std::uint32_t* out);
   Status param(tenon_str name, std::int64_t n, std::uint32_t* out);
   Status port(tenon_str name, std::uint32_t* out);
   Status linear_group(const tenon_linear_group* group, std::uint32_t* out);
@@ -43,6 +44,7 @@ class ModelBuilder {
     const GgufTensor* tensor;
     const Codec* codec;
   };
+  bool is_vector(std::int32_t weight) const;  // a declared vector parameter
   Status declare(tenon_str name, std::int64_t n, std::int64_t k, bool vector, std::uint32_t* out);
 
   const GgufFile* file_;
@@ -50,7 +52,16 @@ class ModelBuilder {
   std::vector<Source> sources_;  // beside shape_.weights
 };
 
-// The table of rope angles: cos and sin for [context, dims / 2], libm doubles, made once.
-std::vector<double> rope_table(const tenon_attention_geometry& geometry, std::int32_t context);
+// The tables of rope angles: cos and sin for [context, dims / 2], libm doubles, one table for each
+// distinct base.
+class RopeTables {
+ public:
+  RopeTables(const tenon_attention_geometry& geometry, std::int32_t context);
+  const double* const* of_layer() const { return of_layer_.data(); }
+
+ private:
+  std::map<double, std::vector<double>> of_base_;
+  std::vector<const double*> of_layer_;  // [layers]
+};
 
 }  // namespace tenon

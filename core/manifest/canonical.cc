@@ -95,6 +95,7 @@ void write_engine(Writer& out, const ManifestEngine& engine) {
   out.field("kv_pages", std::to_string(engine.kv_pages));
   out.field("poison_free_pages", engine.poison_free_pages ? "true" : "false");
   out.text("cache_salt", engine.cache_salt);
+  out.field("ranks", std::to_string(engine.ranks));
   out.close();
 }
 
@@ -140,6 +141,14 @@ std::string canonical_text(const Manifest& manifest) {
   write_role(out, manifest.attention);
   write_role(out, manifest.scheduler);
   for (const ManifestRole& role : manifest.cache) write_role(out, role);
+  for (const auto* role : {&manifest.adapter, &manifest.tp, &manifest.comm})
+    if (*role) write_role(out, **role);
+  for (const ManifestAdapter& adapter : manifest.adapters) {
+    out.open("adapters");
+    out.text("name", adapter.name);
+    out.text("path", adapter.path);
+    out.close();
+  }
   write_engine(out, manifest.engine);
   write_sampling(out, manifest.sampling);
   return out.take();

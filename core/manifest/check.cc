@@ -24,6 +24,7 @@ constexpr std::array kEngineInts = {
     IntRange{"context", &ManifestEngine::context, 0, kMaxTokens, "tokens"},
     IntRange{"kv_bytes", &ManifestEngine::kv_bytes, 0, std::int64_t{1} << 50, "bytes"},
     IntRange{"kv_pages", &ManifestEngine::kv_pages, 0, 0x7fffffff, "pages"},
+    IntRange{"ranks", &ManifestEngine::ranks, 1, 64, "ranks"},
 };
 
 template <class T>
@@ -157,6 +158,44 @@ Status check_model(const ManifestModel& model) {
   return check_sha256(model.sha256, model.where);
 }
 
+Status check_adapters(const Manifest& manifest) {
+  std::set<std::string_view> names;
+  for (const ManifestAdapter& adapter : manifest.adapters) {
+    const auto bad = [&](std::string message, std::string fix) {
+      return Error{.code = Code::kInvalidArgument,
+                   .id = "TENON-M015",
+                   .message = std::move(message),
+                   .where = adapter.where,
+                   .expected = "adapters { name: \"...\" path: \"folder\" }",
+                   .fix = std::move(fix)};
+    };
+    if (adapter.name.empty() || adapter.path.empty())
+      return bad("an adapter has no name or no path", "give both");
+    if (!names.insert(adapter.name).second)
+      return bad("adapter \"" + adapter.name + "\" is given twice", "keep one");
+    if (!manifest.adapter)
+      return bad("adapters are named, but no plugin that applies them",
+                 "write adapter { plugin: \"tenon.adapter.lora\" }");
+  }
+  return {};
+}
+
+Status check_ranks(const Manifest& manifest) {
+  if ((manifest.engine.ranks > 1) == manifest.tp.has_value() &&
+      manifest.tp.has_value() == manifest.comm.has_value())
+    return {};
+  return Error{.code = Code::kInvalidArgument,
+               .id = "TENON-M016",
+               .message = "engine.ranks, tp and comm belong together",
+               .where = manifest.tp     ? manifest.tp->where
+                        : manifest.comm ? manifest.comm->where
+                                        : manifest.source,
+               .found = std::to_string(manifest.engine.ranks) + " ranks, " +
+                        (manifest.tp ? "a" : "no") + " plugin for tp, " +
+                        (manifest.comm ? "a" : "no") + " plugin for comm",
+               .expected = "more than one rank and both plugins, or none of them"};
+}
+
 }  // namespace
 
 Status check_manifest(const Manifest& manifest, const PlaceOf& place_of) {
@@ -165,6 +204,10 @@ Status check_manifest(const Manifest& manifest, const PlaceOf& place_of) {
        {&manifest.network, &manifest.backend, &manifest.attention, &manifest.scheduler})
     TENON_TRY(check_role(*role));
   for (const ManifestRole& role : manifest.cache) TENON_TRY(check_role(role));
+  for (const auto* role : {&manifest.adapter, &manifest.tp, &manifest.comm})
+    if (*role) TENON_TRY(check_role(**role));
+  TENON_TRY(check_adapters(manifest));
+  TENON_TRY(check_ranks(manifest));
   TENON_TRY(check_engine(manifest.engine, place_of));
   TENON_TRY(check_sampling(manifest.sampling, kSamplingInts, place_of));
   return check_sampling(manifest.sampling, kSamplingDoubles, place_of);

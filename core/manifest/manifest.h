@@ -30,7 +30,8 @@ struct ManifestLibrary {
 };
 
 struct ManifestRole {
-  std::string role;  // "network", "backend", "attention", "scheduler", "cache"
+  std::string
+      role;  // "network", "backend", "attention", "scheduler", "cache", "adapter", "tp", "comm"
   std::string plugin;
   std::string version;  // a range; empty accepts any
   std::optional<ManifestLibrary> library;
@@ -53,6 +54,13 @@ struct ManifestEngine {
   std::int64_t kv_pages = 0;
   bool poison_free_pages = false;
   std::string cache_salt;
+  std::int64_t ranks = 1;  // that share the model
+};
+
+struct ManifestAdapter {
+  std::string name;  // what requests call it
+  std::string path;  // a folder; as written
+  std::string where;
 };
 
 // What a request does not say itself. Unset: the sampler's own default.
@@ -76,6 +84,8 @@ struct Manifest {
   ManifestRole attention{.role = "attention"};
   ManifestRole scheduler{.role = "scheduler"};
   std::vector<ManifestRole> cache;
+  std::optional<ManifestRole> adapter, tp, comm;
+  std::vector<ManifestAdapter> adapters;
   ManifestEngine engine;
   ManifestSampling sampling;
 };

@@ -121,7 +121,9 @@ ManifestEngine convert_engine(const manifest::v1::Engine& from) {
                      .kv_bytes = from.kv_bytes(),
                      .kv_pages = from.kv_pages(),
                      .poison_free_pages = from.poison_free_pages(),
-                     .cache_salt = from.cache_salt()};
+                     .cache_salt = from.cache_salt(),
+                     .ranks = from.ranks()};
+  if (out.ranks == 0) out.ranks = 1;
   if (out.stripes_per_thread == 0) out.stripes_per_thread = ManifestEngine().stripes_per_thread;
   return out;
 }
@@ -155,6 +157,16 @@ Status convert_roles(const manifest::v1::Manifest& from, const Node& root, Manif
                                                  root.where("cache", i)));
     out.cache.push_back(std::move(role));
   }
+  const auto convert_optional = [&](const char* role, bool given, const manifest::v1::Role& message,
+                                    std::optional<ManifestRole>& to) -> Status {
+    return given ? convert(role, message, to.emplace()) : Status();
+  };
+  TENON_TRY(convert_optional("adapter", from.has_adapter(), from.adapter(), out.adapter));
+  TENON_TRY(convert_optional("tp", from.has_tp(), from.tp(), out.tp));
+  TENON_TRY(convert_optional("comm", from.has_comm(), from.comm(), out.comm));
+  for (int i = 0; i < from.adapters_size(); ++i)
+    out.adapters.push_back(
+        {from.adapters(i).name(), from.adapters(i).path(), root.where("adapters", i)});
   return {};
 }
 

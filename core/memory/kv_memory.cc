@@ -11,45 +11,39 @@ tenon_cache_key page_key(std::span<const std::int32_t> tokens, const Hash128& be
   return {hash.low, hash.high};
 }
 
-KvMemory::KvMemory(Options options, iface::Backend backend, std::vector<iface::Cache> caches)
+KvMemory::KvMemory(Options options, std::vector<iface::Backend> backends,
+                   std::vector<iface::Cache> caches)
     : options_(options),
-      backend_(backend),
+      backends_(std::move(backends)),
       caches_(std::move(caches)),
       pool_(options.n_pages),
       owner_(options.n_pages, 0),
       key_of_(options.n_pages),
       offers_(options.n_pages) {}
 
-Result<std::uint32_t> KvMemory::lookup(std::span<const tenon_cache_key> keys,
-                                       std::span<std::uint32_t> pages) {
-  std::uint32_t best = 0;
-  std::vector<std::uint32_t> answer(caches_.size() > 1 ? keys.size() : 0);
+Status KvMemory::lookup(std::span<const tenon_cache_key> keys, std::span<std::uint32_t> pages) {
+  std::fill(pages.begin(), pages.end(), TENON_NO_PAGE);
+  answer_.resize(std::max(answer_.size(), keys.size()));
   for (std::size_t i = 0; i < caches_.size(); ++i) {
-    std::uint32_t* room = i == 0 ? pages.data() : answer.data();
-    std::uint32_t hit = 0;
-    TENON_TRY(caches_[i].lookup(keys.data(), static_cast<std::uint32_t>(keys.size()), room, &hit));
-    if (!holds(i, keys, room, hit))
-      return Error{.code = Code::kInternal,
-                   .id = "TENON-R033",
-                   .message = "a cache answered a lookup with pages that it does not hold",
-                   .where = "cache " + std::to_string(i)};
-    if (i > 0 && hit > best) std::copy_n(room, hit, pages.data());
-    best = std::max(best, hit);
+    TENON_TRY(caches_[i].lookup(options_.spec, keys.data(), static_cast<std::uint32_t>(keys.size()),
+                                answer_.data()));
+    for (std::size_t k = 0; k < keys.size(); ++k) {
+      if (answer_[k] == TENON_NO_PAGE) continue;
+      if (!holds(i, keys[k], answer_[k]))
+        return Error{.code = Code::kInternal,
+                     .id = "TENON-R033",
+                     .message = "a cache answered a lookup with a page that it does not hold",
+                     .where = "cache " + std::to_string(i)};
+      if (pages[k] == TENON_NO_PAGE) pages[k] = answer_[k];
+    }
   }
-  return best;
+  return {};
 }
 
-// Whether a cache keeps these pages under these keys.
-bool KvMemory::holds(std::size_t cache, std::span<const tenon_cache_key> keys,
-                     const std::uint32_t* pages, std::uint32_t n) const {
-  if (n > keys.size()) return false;
-  for (std::uint32_t i = 0; i < n; ++i) {
-    const std::uint32_t page = pages[i];
-    if (page >= pool_.size() || !pool_.cached(page) || owner_[page] != cache ||
-        key_of_[page].low != keys[i].low || key_of_[page].high != keys[i].high)
-      return false;
-  }
-  return true;
+// Whether a cache keeps this page under this key.
+bool KvMemory::holds(std::size_t cache, const tenon_cache_key& key, std::uint32_t page) const {
+  return page < pool_.size() && pool_.cached(page) && owner_[page] == cache &&
+         key_of_[page].low == key.low && key_of_[page].high == key.high;
 }
 
 Status KvMemory::share(std::span<const std::uint32_t> pages) {
@@ -59,7 +53,7 @@ Status KvMemory::share(std::span<const std::uint32_t> pages) {
 
 Status KvMemory::used(std::span<const std::uint32_t> pages) {
   for (const iface::Cache& cache : caches_)
-    TENON_TRY(cache.use(pages.data(), static_cast<std::uint32_t>(pages.size())));
+    TENON_TRY(cache.use(options_.spec, pages.data(), static_cast<std::uint32_t>(pages.size())));
   return {};
 }
 
@@ -79,7 +73,8 @@ Status KvMemory::evict_one() {
   tenon_page_offer kept{};
   for (std::size_t i = 0; i < caches_.size(); ++i) {
     std::uint32_t n = 0;
-    TENON_TRY(caches_[i].offer(offers_.data(), static_cast<std::uint32_t>(offers_.size()), &n));
+    TENON_TRY(caches_[i].offer(options_.spec, offers_.data(),
+                               static_cast<std::uint32_t>(offers_.size()), &n));
     for (std::uint32_t j = 0; j < std::min<std::size_t>(n, offers_.size()); ++j) {
       const tenon_page_offer& offer = offers_[j];
       const bool mine = offer.page < pool_.size() && pool_.cached(offer.page) &&
@@ -91,7 +86,7 @@ Status KvMemory::evict_one() {
     }
   }
   if (worst == nullptr) return {};
-  caches_[worst_owner].evicted(kept.page);
+  caches_[worst_owner].evicted(options_.spec, kept.page);
   pool_.set_cached(kept.page, false);
   return release(kept.page);
 }
@@ -99,24 +94,29 @@ Status KvMemory::evict_one() {
 Status KvMemory::make_writable(std::uint32_t& page) {
   if (pool_.references(page) == 1) return {};
   TENON_ASSIGN(const std::uint32_t copy, take());
-  if (Status status = backend_.kv_copy_page(0, page, copy); !status.ok()) {
-    pool_.release(copy);
-    return status;
-  }
+  for (const iface::Backend& backend : backends_)
+    if (Status status = backend.kv_copy_page(options_.spec, page, copy); !status.ok()) {
+      pool_.release(copy);
+      return status;
+    }
   const std::uint32_t shared = std::exchange(page, copy);
   return release(shared);
 }
 
 Status KvMemory::release(std::uint32_t page) {
-  if (pool_.release(page) && options_.poison_free_pages) return backend_.kv_poison_page(0, page);
-  return {};
+  if (!pool_.release(page) || !options_.poison_free_pages) return {};
+  Status status;
+  for (const iface::Backend& backend : backends_)
+    if (Status poisoned = backend.kv_poison_page(options_.spec, page); !poisoned.ok())
+      status = std::move(poisoned);
+  return status;
 }
 
 Status KvMemory::commit(const tenon_cache_key& key, std::uint32_t page, std::int32_t depth) {
   if (pool_.cached(page)) return {};
   for (std::size_t i = 0; i < caches_.size(); ++i) {
     std::int32_t accepted = 0;
-    TENON_TRY(caches_[i].commit(&key, page, depth, &accepted));
+    TENON_TRY(caches_[i].commit(options_.spec, &key, page, depth, &accepted));
     if (accepted == 0) continue;
     pool_.retain(page);
     pool_.set_cached(page, true);

@@ -22,12 +22,17 @@ struct LinearGroupShape {
   std::vector<std::uint32_t> weights;
   tenon_epilogue epilogue = TENON_EPILOGUE_NONE;
   std::int32_t norm = -1;
+  std::int32_t post_norm = -1;  // of the products, before the residual is added
   double norm_eps = 0;
+  bool gated() const {
+    return epilogue == TENON_EPILOGUE_SILU_MUL || epilogue == TENON_EPILOGUE_GELU_MUL;
+  }
 };
 
 struct ModelShape {
   tenon_decoder decoder{};
-  tenon_attention_geometry attention{};
+  tenon_attention_geometry attention{};  // of_layer points into attention_layers
+  std::vector<tenon_attention_layer> attention_layers;
   tenon_dl_type activation{};  // the backend's
   std::vector<WeightShape> weights;
   std::vector<LinearGroupShape> groups;

@@ -76,9 +76,8 @@ Status shape_linear_group(const ModelShape& model, const tenon_hdr* op, std::spa
     return bad_op("linear_group", "no such group", std::to_string(record.group));
   const LinearGroupShape& group = model.groups[record.group];
   const bool residual = group.epilogue == TENON_EPILOGUE_RESIDUAL;
-  const bool gated = group.epilogue == TENON_EPILOGUE_SILU_MUL;
   TENON_TRY(expect_counts("linear_group", in.size(), residual ? 2 : 1, out.size(),
-                          gated ? 1 : group.weights.size()));
+                          group.gated() ? 1 : group.weights.size()));
   const std::int64_t rows = in[0]->shape[0];
   TENON_TRY(expect_shape("linear_group", "x", *in[0],
                          rows_of(model, rows, model.weights[group.weights[0]].k)));
@@ -105,6 +104,23 @@ Status shape_attend(const ModelShape& model, const tenon_hdr* op, std::span<Tens
   TENON_TRY(expect_shape("attend", "k", *in[1], rows_of(model, rows, kv)));
   TENON_TRY(expect_shape("attend", "v", *in[2], rows_of(model, rows, kv)));
   out[0] = rows_of(model, rows, q);
+  return {};
+}
+
+Status shape_add(const ModelShape& model, const tenon_hdr* op, std::span<Tensor* const> in,
+                 std::span<TensorShape> out) {
+  const auto& record = *reinterpret_cast<const tenon_op_add*>(op);
+  TENON_TRY(expect_counts("add", in.size(), 2, out.size(), 1));
+  const TensorShape want = rows_of(model, in[0]->shape[0], in[0]->shape[1]);
+  TENON_TRY(expect_shape("add", "x", *in[0], want));
+  TENON_TRY(expect_shape("add", "r", *in[1], want));
+  if (record.norm >= 0) {
+    const auto id = static_cast<std::size_t>(record.norm);
+    if (id >= model.weights.size() || model.weights[id].layout != TENON_LAYOUT_F32 ||
+        model.weights[id].n != 1 || model.weights[id].k != want.shape[1])
+      return bad_op("add", "no norm of this width", std::to_string(record.norm));
+  }
+  out[0] = want;
   return {};
 }
 
@@ -154,6 +170,7 @@ constexpr OpRow kOps[] = {
     {TENON_OP_LINEAR_GROUP, "linear_group", sizeof(tenon_op_linear_group), &shape_linear_group,
      &cost_linear_group},
     {TENON_OP_ATTEND, "attend", sizeof(tenon_op_attend), &shape_attend, &cost_attend},
+    {TENON_OP_ADD, "add", sizeof(tenon_op_add), &shape_add, &no_cost},
     {TENON_OP_SAMPLE, "sample", sizeof(tenon_op_sample), &shape_sample, &no_cost},
 };
 

@@ -43,6 +43,8 @@ Result<std::vector<ChosenPlugin>> choose_plugins(const Manifest& manifest, Plugi
   std::vector<const ManifestRole*> roles = {&manifest.network, &manifest.backend,
                                             &manifest.attention, &manifest.scheduler};
   for (const ManifestRole& role : manifest.cache) roles.push_back(&role);
+  for (const auto* role : {&manifest.adapter, &manifest.tp, &manifest.comm})
+    if (*role) roles.push_back(&**role);
   std::vector<ChosenPlugin> out;
   std::vector<ComposedPlugin> composed;
   for (const ManifestRole* role : roles) {

@@ -3,12 +3,16 @@
 #include <algorithm>
 #include <array>
 
+#include "tenon/abi/adapter.h"
 #include "tenon/abi/attention.h"
 #include "tenon/abi/backend.h"
 #include "tenon/abi/builder.h"
 #include "tenon/abi/cache.h"
+#include "tenon/abi/comm.h"
 #include "tenon/abi/model.h"
 #include "tenon/abi/ops.h"
+#include "tenon/abi/parallelism.h"
+#include "tenon/abi/ranks.h"
 #include "tenon/abi/scheduler.h"
 #include "tenon/abi/threads.h"
 
@@ -22,7 +26,8 @@ struct RoleKind {
 constexpr std::array kRoleKinds = {
     RoleKind{"network", "model"},       RoleKind{"backend", "backend"},
     RoleKind{"attention", "attention"}, RoleKind{"scheduler", "scheduler"},
-    RoleKind{"cache", "cache"},
+    RoleKind{"cache", "cache"},         RoleKind{"adapter", "adapter"},
+    RoleKind{"tp", "parallelism"},      RoleKind{"comm", "comm"},
 };
 
 bool has(const std::vector<std::string>& list, const std::string& item) {
@@ -115,8 +120,8 @@ Status check_conflicts(const ComposedPlugin& plugin, std::span<const ComposedPlu
 const HostOffer& host_offer() {
   static const HostOffer offer = {
       .interfaces = {TENON_MODEL_ID, TENON_BACKEND_ID, TENON_ATTENTION_ID, TENON_SCHEDULER_ID,
-                     TENON_CACHE_ID},
-      .services = {TENON_OPS_ID, TENON_BUILDER_ID, TENON_THREADS_ID},
+                     TENON_CACHE_ID, TENON_ADAPTER_ID, TENON_PARALLELISM_ID, TENON_COMM_ID},
+      .services = {TENON_OPS_ID, TENON_BUILDER_ID, TENON_THREADS_ID, TENON_RANKS_ID},
       .provided = {},
   };
   return offer;

@@ -12,7 +12,7 @@
 namespace tenon {
 
 struct ComposedPlugin {
-  std::string role;  // "network", "backend", "attention", "scheduler", "cache"
+  std::string role;  // as in core/manifest/manifest.h
   const PluginDescriptor* descriptor = nullptr;
   std::string where;  // of the role in the manifest
 };

@@ -155,8 +155,8 @@ Error no_message(const std::string& where, std::string what) {
 }  // namespace
 
 const std::vector<std::string>& plugin_kinds() {
-  static const std::vector<std::string> kinds = {"scheduler", "attention", "model", "backend",
-                                                 "cache"};
+  static const std::vector<std::string> kinds = {"scheduler", "attention", "model",       "backend",
+                                                 "cache",     "adapter",   "parallelism", "comm"};
   return kinds;
 }
 

@@ -110,25 +110,25 @@ struct AttentionState {
   std::vector<Real> out;  // [head_dim]
   explicit AttentionState(int head_dim) : out(static_cast<std::size_t>(head_dim), Real{0}) {}
 
-  // k, v: [64, head_dim] of one page; the first `valid` keys are read.
-  void fold(const Real* q, const typename P::Kv* k, const typename P::Kv* v, int head_dim,
+  // k, v: [64, head_dim] of one page; keys [from, valid) are read.
+  void fold(const Real* q, const typename P::Kv* k, const typename P::Kv* v, int head_dim, int from,
             int valid, Real scale) {
     Real scores[TENON_PAGE_TOKENS], p[TENON_PAGE_TOKENS] = {};
     Real m = -std::numeric_limits<Real>::infinity();
-    for (int j = 0; j < valid; ++j) {
+    for (int j = from; j < valid; ++j) {
       Real acc = 0;
       for (int d = 0; d < head_dim; ++d) acc = P::fma(q[d], P::load(k[j * head_dim + d]), acc);
       scores[j] = acc * scale;
       m = std::max(m, scores[j]);
     }
-    for (int j = 0; j < valid; ++j) p[j] = P::exp(scores[j] - m);
+    for (int j = from; j < valid; ++j) p[j] = P::exp(scores[j] - m);
     const Real l = P::sum(p, TENON_PAGE_TOKENS);
     const Real new_most = std::max(most, m), keep = P::exp(most - new_most),
                add = P::exp(m - new_most);
     sum = P::fma(l, add, sum * keep);
     for (int d = 0; d < head_dim; ++d) {
       Real o = 0;
-      for (int j = 0; j < valid; ++j) o = P::fma(p[j], P::load(v[j * head_dim + d]), o);
+      for (int j = from; j < valid; ++j) o = P::fma(p[j], P::load(v[j * head_dim + d]), o);
       out[static_cast<std::size_t>(d)] = P::fma(o, add, out[static_cast<std::size_t>(d)] * keep);
     }
     most = new_most;

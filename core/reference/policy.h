@@ -21,6 +21,9 @@ struct Exact {
   static Real fma(Real a, Real b, Real c) { return a * b + c; }
   static Real exp(Real x) { return std::exp(x); }
   static Real silu(Real x) { return x / (1 + std::exp(-x)); }
+  static Real gelu(Real x) {
+    return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+  }
   static Real sum_squares(const Real* x, std::int64_t n) {
     Real sum = 0;
     for (std::int64_t i = 0; i < n; ++i) sum += x[i] * x[i];
@@ -44,6 +47,7 @@ struct Contract {
   static Real fma(Real a, Real b, Real c) { return std::fma(a, b, c); }
   static Real exp(Real x) { return tenon_exp(x); }
   static Real silu(Real x) { return tenon_silu(x); }
+  static Real gelu(Real x) { return tenon_gelu(x); }
   static Real sum_squares(const Real* x, std::int64_t n) { return tenon_sum_squares16(x, n); }
   static Real sum(const Real* x, std::int64_t n) { return tenon_sum16(x, n); }
   static Kv store(Real x) { return f16_from_f32(x); }

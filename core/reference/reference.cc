@@ -1,6 +1,7 @@
 #include "core/reference/reference.h"
 
 #include <cstring>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -81,10 +82,13 @@ class Backend {
     return {};
   }
 
+  void free_weight(uint32_t id) { weights_[id] = {}; }
+
   Status prepare_linear_group(const tenon_linear_group* in) {
     if (groups_.size() <= in->id) groups_.resize(in->id + 1);
     groups_[in->id] = {static_cast<tenon_epilogue>(in->epilogue),
                        in->norm,
+                       in->post_norm,
                        in->norm_eps,
                        {in->weights, in->weights + in->n_weights}};
     return {};
@@ -92,12 +96,17 @@ class Backend {
 
   Status prepare_attend(const tenon_attend_prepare* in) {
     geometry_ = *in->geometry;
+    layers_.assign(geometry_.of_layer, geometry_.of_layer + geometry_.layers);
+    geometry_.of_layer = layers_.data();
     specs_.assign(in->specs, in->specs + in->n_specs);
     spec_of_layer_.assign(in->spec_of_layer, in->spec_of_layer + geometry_.layers);
     const std::size_t values =
         static_cast<std::size_t>(in->context) * static_cast<std::size_t>(geometry_.rope_dims);
-    rope_.resize(values);
-    for (std::size_t i = 0; i < values; ++i) rope_[i] = static_cast<Real>(in->rope[i]);
+    for (std::int32_t layer = 0; layer < geometry_.layers; ++layer) {
+      std::vector<Real>& table = rope_[layers_[static_cast<std::size_t>(layer)].rope_base];
+      if (table.empty()) table.assign(in->rope[layer], in->rope[layer] + values);
+      rope_of_layer_.push_back(table.data());
+    }
     pools_.resize(specs_.size());
     return {};
   }
@@ -123,10 +132,11 @@ class Backend {
       case TENON_OP_GATHER:
         return gather(*reinterpret_cast<const tenon_op_gather*>(op), in, out);
       case TENON_OP_LINEAR_GROUP:
-        return linear_group(groups_[reinterpret_cast<const tenon_op_linear_group*>(op)->group], in,
-                            out);
+        return linear_group(*reinterpret_cast<const tenon_op_linear_group*>(op), in, out);
       case TENON_OP_ATTEND:
         return attend(*reinterpret_cast<const tenon_op_attend*>(op), in, out);
+      case TENON_OP_ADD:
+        return add(*reinterpret_cast<const tenon_op_add*>(op), in, out);
       case TENON_OP_SAMPLE:
         return sample(*reinterpret_cast<const tenon_op_sample*>(op), in);
       default:
@@ -138,7 +148,7 @@ class Backend {
  private:
   struct Group {
     tenon_epilogue epilogue;
-    std::int32_t norm;
+    std::int32_t norm, post_norm;
     double norm_eps;
     std::vector<std::uint32_t> weights;
   };
@@ -159,8 +169,9 @@ class Backend {
     parallel(threads_, rows, [&](std::int64_t i) {
       Real* y = row_of(out[0], i);
       if (op.weight < 0) return void(std::copy_n(row_of(in[1], ids[i]), values, y));
+      const Real scale = static_cast<Real>(op.scale);
       for (std::int64_t c = 0; c < values; ++c)
-        y[c] = weight_value<P>(weights_[static_cast<std::size_t>(op.weight)], ids[i], c);
+        y[c] = weight_value<P>(weights_[static_cast<std::size_t>(op.weight)], ids[i], c) * scale;
     });
     return {};
   }
@@ -173,12 +184,10 @@ class Backend {
     parallel(threads_, rows, [&](std::int64_t r) {
       Real* y = normed_.data() + r * k;
       const Real* source = row_of(x, r);
-      if (group.norm < 0) {
+      if (group.norm < 0)
         std::copy_n(source, k, y);
-      } else {
-        rms_norm<Real>(source, weights_[static_cast<std::size_t>(group.norm)].floats.data(), k,
-                       P::sum_squares(source, k), static_cast<Real>(group.norm_eps), y);
-      }
+      else
+        norm_row(group.norm, group.norm_eps, source, k, y);
       if constexpr (P::kQuantisesActivations)
         if (weights_[group.weights[0]].layout != TENON_LAYOUT_F32)
           quantise_row(y, k, quantised_[static_cast<std::size_t>(r)]);
@@ -193,22 +202,78 @@ class Backend {
       return dot_exact(w, n, x);
   }
 
-  Status linear_group(const Group& group, const tenon_view* in, const tenon_view* out) {
+  void norm_row(std::int32_t norm, double eps, const Real* x, std::int64_t n, Real* out) const {
+    rms_norm<Real>(x, weights_[static_cast<std::size_t>(norm)].floats.data(), n,
+                   P::sum_squares(x, n), static_cast<Real>(eps), out);
+  }
+
+  // scale * B[n, :] (A x), and what is added to y.
+  Real with_delta(Real y, const tenon_low_rank& delta, std::int64_t n, std::int64_t row) const {
+    const Weight &a = weights_[delta.a], &b = weights_[delta.b];
+    const Real* x = normed_.data() + row * a.k;
+    Real d = 0;
+    for (std::int64_t i = 0; i < delta.rank; ++i) {
+      Real t = 0;
+      for (std::int64_t c = 0; c < a.k; ++c)
+        t = P::fma(a.floats[static_cast<std::size_t>(i * a.k + c)], x[c], t);
+      d = P::fma(b.floats[static_cast<std::size_t>(n * b.k + i)], t, d);
+    }
+    return y + static_cast<Real>(delta.scale) * d;
+  }
+
+  static const tenon_row_deltas* deltas_of(const tenon_op_linear_group& op, std::int64_t row) {
+    for (std::int32_t i = 0; i < op.n_deltas; ++i)
+      if (row >= op.deltas[i].row && row < op.deltas[i].row + op.deltas[i].n_rows)
+        return &op.deltas[i];
+    return nullptr;
+  }
+
+  Real output(const tenon_op_linear_group& op, const Group& group, std::size_t weight,
+              std::int64_t n, std::int64_t row) const {
+    const Real y = product(weights_[group.weights[weight]], n, row);
+    const tenon_row_deltas* deltas = deltas_of(op, row);
+    if (deltas == nullptr || deltas->of_weight[weight].rank == 0) return y;
+    return with_delta(y, deltas->of_weight[weight], n, row);
+  }
+
+  Status linear_group(const tenon_op_linear_group& op, const tenon_view* in,
+                      const tenon_view* out) {
+    const Group& group = groups_[op.group];
     prepare_rows(group, in[0]);
     const std::int64_t rows = in[0].shape[0];
-    const bool gated = group.epilogue == TENON_EPILOGUE_SILU_MUL;
+    const bool silu = group.epilogue == TENON_EPILOGUE_SILU_MUL,
+               gated = silu || group.epilogue == TENON_EPILOGUE_GELU_MUL;
+    const bool residual = group.epilogue == TENON_EPILOGUE_RESIDUAL;
     for (std::size_t i = 0; i < (gated ? 1 : group.weights.size()); ++i) {
-      const Weight& w = weights_[group.weights[i]];
-      parallel(threads_, w.n, [&](std::int64_t n) {
+      parallel(threads_, weights_[group.weights[i]].n, [&](std::int64_t n) {
         for (std::int64_t r = 0; r < rows; ++r) {
-          Real y = product(w, n, r);
-          if (gated) y = P::silu(y) * product(weights_[group.weights[1]], n, r);
-          if (group.epilogue == TENON_EPILOGUE_RESIDUAL) y = row_of(in[1], r)[n] + y;
+          Real y = output(op, group, i, n, r);
+          if (gated) y = (silu ? P::silu(y) : P::gelu(y)) * output(op, group, 1, n, r);
+          if (residual && group.post_norm < 0) y = row_of(in[1], r)[n] + y;
           row_of(out[i], r)[n] = y;
         }
       });
     }
+    if (residual && group.post_norm >= 0)
+      return add_rows(group.post_norm, group.norm_eps, out[0], in[1], out[0]);
     return {};
+  }
+
+  // out = r + x, or r + norm(x); out may be x.
+  Status add_rows(std::int32_t norm, double eps, const tenon_view& x, const tenon_view& r,
+                  const tenon_view& out) {
+    const std::int64_t n = out.shape[1];
+    parallel(threads_, out.shape[0], [&](std::int64_t row) {
+      std::vector<Real> y(row_of(x, row), row_of(x, row) + n);
+      if (norm >= 0) norm_row(norm, eps, row_of(x, row), n, y.data());
+      for (std::int64_t i = 0; i < n; ++i)
+        row_of(out, row)[i] = row_of(r, row)[i] + y[static_cast<std::size_t>(i)];
+    });
+    return {};
+  }
+
+  Status add(const tenon_op_add& op, const tenon_view* in, const tenon_view* out) {
+    return add_rows(op.norm, op.norm_eps, in[0], in[1], out[0]);
   }
 
   std::size_t page_values(std::uint32_t spec) const {
@@ -231,9 +296,15 @@ class Backend {
                                        static_cast<std::size_t>(s.head_dim));
   }
 
-  void turn(Real* heads, int n_heads, std::int64_t position) const {
+  // Heads of a row, normed where the layer says so, then turned.
+  void turn(std::int32_t layer, std::int32_t norm, Real* heads, int n_heads,
+            std::int64_t position) const {
+    for (int h = 0; norm >= 0 && h < n_heads; ++h)
+      norm_row(norm, geometry_.norm_eps, heads + h * geometry_.head_dim, geometry_.head_dim,
+               heads + h * geometry_.head_dim);
     if (geometry_.rope_style == TENON_ROPE_STYLE_NONE) return;
-    const Real* cos_sin = rope_.data() + position * geometry_.rope_dims;
+    const Real* cos_sin =
+        rope_of_layer_[static_cast<std::size_t>(layer)] + position * geometry_.rope_dims;
     for (int h = 0; h < n_heads; ++h)
       rope<P>(heads + h * geometry_.head_dim, cos_sin, geometry_.rope_dims,
               static_cast<tenon_rope_style>(geometry_.rope_style));
@@ -247,7 +318,7 @@ class Backend {
     const std::int64_t position = sequence.position + r;
     k.assign(row_of(in[1], sequence.row + r),
              row_of(in[1], sequence.row + r) + geometry_.kv_heads * dim);
-    turn(k.data(), geometry_.kv_heads, position);
+    turn(op.layer, geometry_.of_layer[op.layer].k_norm, k.data(), geometry_.kv_heads, position);
     const Real* v = row_of(in[2], sequence.row + r);
     for (int h = 0; h < geometry_.kv_heads; ++h) {
       Kv* k_tile = tile(spec, sequence.pages[position / TENON_PAGE_TOKENS], op.spec_layer, 0, h) +
@@ -270,17 +341,22 @@ class Backend {
     const int dim = geometry_.head_dim, per_kv = geometry_.q_heads / geometry_.kv_heads;
     const std::int64_t position = sequence.position + r, row = sequence.row + r;
     std::vector<Real> q(row_of(in[0], row), row_of(in[0], row) + geometry_.q_heads * dim);
-    turn(q.data(), geometry_.q_heads, position);
+    turn(op.layer, geometry_.of_layer[op.layer].q_norm, q.data(), geometry_.q_heads, position);
+    const std::int32_t window = geometry_.of_layer[op.layer].window;
+    const std::int64_t oldest = window > 0 ? std::max<std::int64_t>(0, position - window + 1) : 0;
     for (int h = 0; h < geometry_.q_heads; ++h) {
       AttentionState<P> state(dim);
       for (std::int32_t p = 0; p < read.n_pages; ++p) {
         const std::int64_t first =
-            std::int64_t{read.page_index != nullptr ? read.page_index[p] : p} * TENON_PAGE_TOKENS;
+            std::int64_t{read.page_index != nullptr ? read.page_index[p] : read.first_index + p} *
+            TENON_PAGE_TOKENS;
         if (first > position) break;
+        if (first + TENON_PAGE_TOKENS <= oldest) continue;
         const int valid =
             static_cast<int>(std::min<std::int64_t>(TENON_PAGE_TOKENS, position - first + 1));
         state.fold(q.data() + h * dim, tile(spec, read.pages[p], op.spec_layer, 0, h / per_kv),
-                   tile(spec, read.pages[p], op.spec_layer, 1, h / per_kv), dim, valid,
+                   tile(spec, read.pages[p], op.spec_layer, 1, h / per_kv), dim,
+                   static_cast<int>(std::max<std::int64_t>(0, oldest - first)), valid,
                    static_cast<Real>(geometry_.scale));
       }
       for (int d = 0; d < dim; ++d)
@@ -315,7 +391,9 @@ class Backend {
   tenon_attention_geometry geometry_{};
   std::vector<tenon_cache_spec> specs_;
   std::vector<std::int32_t> spec_of_layer_;
-  std::vector<Real> rope_;               // [context, rope_dims / 2, 2]
+  std::vector<tenon_attention_layer> layers_;
+  std::map<double, std::vector<Real>> rope_;  // by base: [context, rope_dims / 2, 2]
+  std::vector<const Real*> rope_of_layer_;
   std::vector<std::vector<Kv>> pools_;   // per spec: [page, layer, K|V, kv head, 64, head_dim]
   std::vector<Real> normed_;             // [rows, k] of the running linear group
   std::vector<QuantisedRow> quantised_;  // [rows]
@@ -372,6 +450,9 @@ class ReferenceBackend {
   }
   Status prepare_linear_group(const tenon_linear_group* g) {
     return visit([&](auto& b) { return b.prepare_linear_group(g); });
+  }
+  void free_weight(uint32_t id) {
+    visit([&](auto& b) { b.free_weight(id); });
   }
   Status prepare_attend(const tenon_attend_prepare* a) {
     return visit([&](auto& b) { return b.prepare_attend(a); });

@@ -78,17 +78,23 @@ Result<std::uint64_t> Engine::submit(RequestSpec spec) {
   // One page more than the sequence fills: a prefix hit may end in a shared page, which is copied
   // before it is written.
   const std::int32_t pages = pages_for_tokens(request->limit) + 1;
-  if (pages > static_cast<std::int32_t>(parts_.kv->pool().size()))
-    return refuse("TENON-R031", "the page pool cannot hold this request even alone",
-                  std::to_string(pages) + " pages of 64 tokens wanted",
-                  "at most " + std::to_string(parts_.kv->pool().size()),
-                  "raise engine.kv_pages or lower max_tokens");
+  for (const KvMemory* kv : parts_.kv) {
+    const std::int32_t size = static_cast<std::int32_t>(kv->pool().size());
+    // Of a window as much as a step of one page needs, however long the sequence.
+    const std::int32_t wanted =
+        kv->window() > 0 ? std::min(pages, pages_for_tokens(kv->window()) + 3) : pages;
+    if (wanted > size)
+      return refuse("TENON-R031", "the page pool cannot hold this request even alone",
+                    std::to_string(wanted) + " pages of 64 tokens wanted",
+                    "at most " + std::to_string(size), "raise engine.kv_pages or lower max_tokens");
+  }
   request->id = next_id_++;
   // Everything that grows with the answer gets its room now: a steady step allocates nothing.
   request->tokens.reserve(static_cast<std::size_t>(request->limit) + 1);
   request->tokens = spec.prompt;
   request->tokens.reserve(static_cast<std::size_t>(request->limit) + 1);
-  request->pages.reserve(static_cast<std::size_t>(pages));
+  request->kv.resize(parts_.kv.size());
+  for (PageTable& table : request->kv) table.pages.reserve(static_cast<std::size_t>(pages));
   request->keys.reserve(static_cast<std::size_t>(pages));
   request->decoder.emplace(*parts_.tokenizer);
   request->matcher = StopMatcher(spec.stop);
@@ -144,33 +150,57 @@ void Engine::make_keys(Request& request, std::int32_t n_pages) {
   }
 }
 
-// What a waiting request would find in the caches now. At least its last token is computed: there
-// is no logit without it.
+// What a waiting request would find in the caches now: the longest prefix that every pool can
+// restore. At least its last token is computed: there is no logit without it.
 Status Engine::look_up(Request& request) {
-  request.hit.clear();
   request.computed = 0;
+  for (PageTable& table : request.kv) table.hit.clear();
   if (request.spec.prompt_logprobs) return {};
-  const std::int32_t full = request.known() / kPageTokens;
-  make_keys(request, full);
-  request.hit.resize(static_cast<std::size_t>(full));
-  TENON_ASSIGN(const std::uint32_t n,
-               parts_.kv->lookup(std::span(request.keys).first(static_cast<std::size_t>(full)),
-                                 request.hit));
-  request.hit.resize(n);
+  const auto full = static_cast<std::size_t>(request.known() / kPageTokens);
+  make_keys(request, static_cast<std::int32_t>(full));
+  for (std::size_t pool = 0; pool < request.kv.size(); ++pool) {
+    request.kv[pool].hit.resize(full);
+    TENON_TRY(parts_.kv[pool]->lookup(std::span(request.keys).first(full), request.kv[pool].hit));
+  }
+  std::size_t n = full;
+  for (std::size_t next = 0; n > 0 && !restorable(request, n, next);) n = next;
   request.computed = std::min(static_cast<std::int32_t>(n) * kPageTokens, request.known() - 1);
+  for (std::size_t pool = 0; pool < request.kv.size(); ++pool) {
+    std::vector<std::uint32_t>& hit = request.kv[pool].hit;
+    hit.resize(n);
+    const auto first = static_cast<std::size_t>(parts_.kv[pool]->first_page(request.computed));
+    if (n > 0) std::fill_n(hit.begin(), std::min(first, n), TENON_NO_PAGE);
+  }
   return {};
 }
 
-tenon_request_view Engine::view_of(const Request& request) const {
-  const PagePool& pool = parts_.kv->pool();
+// Are all pages there that a sequence of n_pages full ones reads from? If not, `next` is the most
+// that could be.
+bool Engine::restorable(const Request& request, std::size_t n_pages, std::size_t& next) const {
+  const std::int32_t computed =
+      std::min(static_cast<std::int32_t>(n_pages) * kPageTokens, request.known() - 1);
+  next = n_pages;
+  for (std::size_t pool = 0; pool < request.kv.size(); ++pool)
+    for (std::size_t i = static_cast<std::size_t>(parts_.kv[pool]->first_page(computed)); i < next;
+         ++i)
+      if (request.kv[pool].hit[i] == TENON_NO_PAGE) next = i;
+  return next == n_pages;
+}
+
+tenon_request_view Engine::view_of(const Request& request) {
+  const tenon_request_pages* views = page_views_.data() + page_views_.size();
   const auto first = static_cast<std::size_t>(request.computed / kPageTokens);
-  // A running request writes into a shared page only when the step that was to copy it failed.
-  const bool copies =
-      request.running ? first < request.pages.size() && pool.references(request.pages[first]) > 1
-                      : first < request.hit.size();
-  std::int32_t freed = 0;
-  for (const std::uint32_t page : request.pages) {
-    freed += pool.references(page) == (pool.cached(page) ? 2u : 1u);
+  for (std::size_t i = 0; i < request.kv.size(); ++i) {
+    const PageTable& table = request.kv[i];
+    const PagePool& pool = parts_.kv[i]->pool();
+    // A running request writes into a shared page only when the step that was to copy it failed.
+    const bool copies = request.running
+                            ? first < table.pages.size() && pool.references(table.pages[first]) > 1
+                            : first < table.hit.size();
+    std::int32_t freed = 0;
+    for (const std::uint32_t page : table.held())
+      freed += pool.references(page) == (pool.cached(page) ? 2u : 1u);
+    page_views_.push_back({copies ? 1 : 0, freed});
   }
   return {request.id,
           request.id,
@@ -178,15 +208,19 @@ tenon_request_view Engine::view_of(const Request& request) const {
           request.computed,
           request.prompt_tokens(),
           request.limit,
-          static_cast<std::int32_t>(request.pages.size()),
-          copies ? 1 : 0,
-          freed,
-          0};
+          request.page_count(),
+          0,
+          views};
 }
 
 Status Engine::build_view() {
   waiting_views_.clear();
   running_views_.clear();
+  page_views_.clear();
+  pool_views_.clear();
+  page_views_.reserve((std::min(waiting_.size(), kWaitingShown) + running_.size()) *
+                      parts_.kv.size());  // views point into it
+  for (const KvMemory* kv : parts_.kv) pool_views_.push_back({kv->available(), kv->window()});
   for (std::size_t i = 0; i < std::min(waiting_.size(), kWaitingShown); ++i) {
     TENON_TRY(look_up(*waiting_[i]));
     waiting_views_.push_back(view_of(*waiting_[i]));
@@ -197,7 +231,8 @@ Status Engine::build_view() {
            static_cast<std::uint32_t>(waiting_views_.size()),
            static_cast<std::uint32_t>(running_views_.size()),
            running_views_.data(),
-           parts_.kv->available(),
+           pool_views_.data(),
+           static_cast<std::uint32_t>(pool_views_.size()),
            kPageTokens};
   return {};
 }
@@ -226,7 +261,7 @@ Status Engine::make_plan() {
                .where = "plan",
                .found = std::to_string(waiting_.size()) + " waiting, " +
                         std::to_string(running_.size()) + " running, " +
-                        std::to_string(parts_.kv->available()) + " pages available"};
+                        std::to_string(parts_.kv[0]->available()) + " pages available"};
 }
 
 // The sequence gives its pages up and waits again, at its place in the order of arrival. Its tokens
@@ -238,7 +273,7 @@ Status Engine::preempt(std::uint64_t id) {
   running_.erase(at);
   Status status = give_back_pages(*request);
   request->running = false;
-  request->computed = request->committed = 0;
+  request->computed = 0;
   waiting_.insert(std::find_if(waiting_.begin(), waiting_.end(),
                                [id](const auto& other) { return other->id > id; }),
                   std::move(request));
@@ -252,10 +287,19 @@ Status Engine::start(std::uint64_t id) {
                                [id](const auto& request) { return request->id == id; });
   if (at == waiting_.end()) return {};
   Request& request = **at;
-  request.pages.assign(request.hit.begin(), request.hit.end());
   Status status;
-  if (!request.hit.empty()) status = parts_.kv->share(request.hit);
-  request.committed = static_cast<std::int32_t>(request.hit.size());
+  for (std::size_t pool = 0; pool < request.kv.size(); ++pool) {
+    PageTable& table = request.kv[pool];
+    table.pages.assign(table.hit.begin(), table.hit.end());
+    table.committed = static_cast<std::int32_t>(table.hit.size());
+    table.first = 0;
+    while (table.first < table.committed &&
+           table.pages[static_cast<std::size_t>(table.first)] == TENON_NO_PAGE)
+      ++table.first;
+    if (table.held().empty()) continue;
+    if (Status shared = parts_.kv[pool]->share(table.held()); !shared.ok())
+      status = std::move(shared);
+  }
   stats_.prefix_hit_tokens += static_cast<std::uint64_t>(request.computed);
   request.running = true;
   running_.insert(std::find_if(running_.begin(), running_.end(),
@@ -269,10 +313,13 @@ Status Engine::start(std::uint64_t id) {
 Status Engine::reserve_pages(const tenon_plan_item& item) {
   Request& request = *find(running_, item.request);
   const auto first = static_cast<std::size_t>(item.begin / kPageTokens);
-  if (first < request.pages.size()) TENON_TRY(parts_.kv->make_writable(request.pages[first]));
-  while (static_cast<std::int32_t>(request.pages.size()) < pages_for_tokens(item.end)) {
-    TENON_ASSIGN(const std::uint32_t page, parts_.kv->take());
-    request.pages.push_back(page);
+  for (std::size_t pool = 0; pool < request.kv.size(); ++pool) {
+    std::vector<std::uint32_t>& pages = request.kv[pool].pages;
+    if (first < pages.size()) TENON_TRY(parts_.kv[pool]->make_writable(pages[first]));
+    while (static_cast<std::int32_t>(pages.size()) < pages_for_tokens(item.end)) {
+      TENON_ASSIGN(const std::uint32_t page, parts_.kv[pool]->take());
+      pages.push_back(page);
+    }
   }
   return {};
 }
@@ -312,18 +359,41 @@ Status Engine::check_results() const {
   return {};
 }
 
-// The frontier moves; pages that became full and valid go to the caches.
+// The frontier moves; pages that became full and valid go to the caches, pages that no later row
+// reads go back.
 Status Engine::advance(const BatchItem& item) {
   Request& request = *item.request;
   request.computed = item.end;
   stats_.rows += static_cast<std::uint64_t>(item.end - item.begin);
   const std::int32_t full = request.computed / kPageTokens;
   make_keys(request, full);
-  for (; request.committed < full; ++request.committed) {
-    const auto page = static_cast<std::size_t>(request.committed);
-    TENON_TRY(parts_.kv->commit(request.keys[page], request.pages[page], request.committed));
+  Status status;
+  for (std::size_t pool = 0; pool < request.kv.size(); ++pool) {
+    PageTable& table = request.kv[pool];
+    for (; table.committed < full && status.ok(); ++table.committed) {
+      const auto page = static_cast<std::size_t>(table.committed);
+      status = parts_.kv[pool]->commit(request.keys[page], table.pages[page], table.committed);
+    }
   }
-  return {};
+  drop_old_pages(request, status);
+  return status;
+}
+
+// Pages that have left their pool's window; a cache may keep them.
+void Engine::drop_old_pages(Request& request, Status& status) {
+  for (std::size_t pool = 0; pool < request.kv.size(); ++pool) {
+    PageTable& table = request.kv[pool];
+    KvMemory& kv = *parts_.kv[pool];
+    const std::int32_t keep = kv.first_page(request.computed);
+    if (table.first >= keep) continue;
+    const auto old = table.held().first(static_cast<std::size_t>(keep - table.first));
+    if (Status used = kv.used(old); !used.ok()) status = std::move(used);
+    for (; table.first < keep; ++table.first) {
+      std::uint32_t& page = table.pages[static_cast<std::size_t>(table.first)];
+      if (Status released = kv.release(page); !released.ok()) status = std::move(released);
+      page = TENON_NO_PAGE;
+    }
+  }
 }
 
 void Engine::report() {
@@ -407,11 +477,18 @@ Status Engine::retire() {
 
 // All of them, also when a plugin fails over one.
 Status Engine::give_back_pages(Request& request) {
-  if (request.pages.empty()) return {};
-  Status status = parts_.kv->used(request.pages);
-  for (; !request.pages.empty(); request.pages.pop_back())
-    if (Status released = parts_.kv->release(request.pages.back()); !released.ok())
-      status = std::move(released);
+  Status status;
+  for (std::size_t pool = 0; pool < request.kv.size(); ++pool) {
+    PageTable& table = request.kv[pool];
+    KvMemory& kv = *parts_.kv[pool];
+    if (!table.held().empty())
+      if (Status used = kv.used(table.held()); !used.ok()) status = std::move(used);
+    for (; static_cast<std::int32_t>(table.pages.size()) > table.first; table.pages.pop_back())
+      if (Status released = kv.release(table.pages.back()); !released.ok())
+        status = std::move(released);
+    table.pages.clear();
+    table.first = table.committed = 0;
+  }
   return status;
 }
 

@@ -32,9 +32,9 @@ struct EngineParts {
   const Tokenizer* tokenizer = nullptr;
   iface::Scheduler scheduler;
   Executor* executor = nullptr;
-  KvMemory* kv = nullptr;
-  std::int32_t context = 0;  // tokens of the longest sequence
-  Hash128 cache_seed;        // identity of everything that KV depends on
+  std::vector<KvMemory*> kv;  // one per page pool
+  std::int32_t context = 0;   // tokens of the longest sequence
+  Hash128 cache_seed;         // identity of everything that KV depends on
 };
 
 class Engine {
@@ -65,8 +65,10 @@ class Engine {
   Status check_sampling(const RequestSpec& spec) const;
   void make_keys(Request& request, std::int32_t n_pages);
   Status look_up(Request& request);
+  bool restorable(const Request& request, std::size_t n_pages, std::size_t& next) const;
   Status build_view();
-  tenon_request_view view_of(const Request& request) const;
+  tenon_request_view view_of(const Request& request);
+  void drop_old_pages(Request& request, Status& status);
   Status make_plan();
   Status preempt(std::uint64_t id);
   Status start(std::uint64_t id);
@@ -88,6 +90,8 @@ class Engine {
 
   // The running step. Reused from step to step.
   std::vector<tenon_request_view> waiting_views_, running_views_;
+  std::vector<tenon_request_pages> page_views_;  // of all views, one per pool each
+  std::vector<tenon_pool_view> pool_views_;
   std::vector<tenon_plan_item> plan_items_;
   std::vector<std::uint64_t> plan_preempt_;
   tenon_schedule_view view_{};

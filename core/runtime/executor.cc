@@ -9,26 +9,32 @@ namespace tenon {
 
 Executor::Executor(const ModelShape* model, OpDispatch* ops, iface::Backend backend,
                    iface::Model network, iface::Attention attention,
-                   std::vector<std::int32_t> spec_layer_of)
+                   std::vector<tenon_layer_plan> layers)
     : model_(model),
       ops_(ops),
       backend_(backend),
       network_(network),
       attention_(attention),
-      spec_layer_of_(std::move(spec_layer_of)),
-      read_sets_(static_cast<std::size_t>(model->decoder.layers)) {}
+      layers_(std::move(layers)),
+      read_sets_(static_cast<std::size_t>(model->decoder.layers)) {
+  std::int32_t specs = 0;
+  for (const tenon_layer_plan& layer : layers_) specs = std::max(specs, layer.spec + 1);
+  batches_.resize(static_cast<std::size_t>(specs));
+}
 
 void Executor::gather(std::span<const BatchItem> items) {
   ids_.clear();
-  sequences_.clear();
+  for (SpecBatch& spec : batches_) spec.sequences.clear();
   sampled_.clear();
   sampled_rows_.clear();
   for (const BatchItem& item : items) {
     const auto row = static_cast<std::int32_t>(ids_.size());
     Request& request = *item.request;
     ids_.insert(ids_.end(), request.tokens.begin() + item.begin, request.tokens.begin() + item.end);
-    sequences_.push_back(
-        {row, item.end - item.begin, item.begin, pages_for_tokens(item.end), request.pages.data()});
+    for (std::size_t i = 0; i < batches_.size(); ++i)
+      batches_[i].sequences.push_back({row, item.end - item.begin, item.begin,
+                                       pages_for_tokens(item.end), request.kv[i].pages.data(),
+                                       request.kv[i].first, 0});
     const auto want = [&](std::int32_t position, std::int32_t target) {
       sampled_.push_back({&request, position, target});
       sampled_rows_.push_back(row + position - 1 - item.begin);
@@ -39,10 +45,11 @@ void Executor::gather(std::span<const BatchItem> items) {
         if (t + 1 > request.scored) want(t + 1, request.tokens[static_cast<std::size_t>(t) + 1]);
     if (item.end == request.known() && request.known() < request.limit) want(item.end, -1);
   }
-  batch_ = {{sizeof batch_, 0, nullptr},
-            sequences_.data(),
-            static_cast<std::int32_t>(sequences_.size()),
-            static_cast<std::int32_t>(ids_.size())};
+  for (auto& [sequences, batch] : batches_)
+    batch = {{sizeof batch, 0, nullptr},
+             sequences.data(),
+             static_cast<std::int32_t>(sequences.size()),
+             static_cast<std::int32_t>(ids_.size())};
 }
 
 Result<Tensor*> Executor::upload(std::span<const std::int32_t> values) {
@@ -99,7 +106,7 @@ Status Executor::walk_layers(Tensor*& x) {
 
 Result<Tensor*> Executor::rows_of(Tensor* x, std::span<const std::int32_t> rows) {
   TENON_ASSIGN(Tensor * index, upload(rows));
-  const tenon_op_gather op{{sizeof op, TENON_OP_GATHER, nullptr}, -1, 0};
+  const tenon_op_gather op{{sizeof op, TENON_OP_GATHER, nullptr}, -1, 0, 1};
   Tensor* in[] = {index, x};
   Tensor* out[1];
   Status status = ops_->call(&op.hdr, in, out);
@@ -173,13 +180,12 @@ Status Executor::attention(std::int32_t layer, Tensor* q, Tensor* k, Tensor* v, 
                  .expected = "0 to " + std::to_string(model_->decoder.layers - 1)};
   tenon_read_set& read_set = read_sets_[static_cast<std::size_t>(layer)];
   read_set = {};
-  TENON_TRY(attention_.select(&batch_, layer, &read_set));
-  TENON_TRY(check_read_set(batch_, read_set, layer));
-  const tenon_op_attend op{{sizeof op, TENON_OP_ATTEND, nullptr},
-                           layer,
-                           spec_layer_of_[static_cast<std::size_t>(layer)],
-                           &batch_,
-                           &read_set};
+  const tenon_layer_plan& place = layers_[static_cast<std::size_t>(layer)];
+  const tenon_attention_batch& batch = batches_[static_cast<std::size_t>(place.spec)].batch;
+  TENON_TRY(attention_.select(&batch, layer, &read_set));
+  TENON_TRY(check_read_set(batch, read_set, layer, model_->attention.of_layer[layer].window));
+  const tenon_op_attend op{
+      {sizeof op, TENON_OP_ATTEND, nullptr}, layer, place.spec_layer, &batch, &read_set};
   Tensor* in[] = {q, k, v};
   return ops_->call(&op.hdr, in, std::span(out, 1));
 }

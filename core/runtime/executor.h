@@ -30,7 +30,7 @@ struct SampledRow {
 class Executor {
  public:
   Executor(const ModelShape* model, OpDispatch* ops, iface::Backend backend, iface::Model network,
-           iface::Attention attention, std::vector<std::int32_t> spec_layer_of);
+           iface::Attention attention, std::vector<tenon_layer_plan> layers);
 
   // Computes the items and fills results(): one per sampled row. Complete on return. Thread: the
   // step's.
@@ -66,14 +66,17 @@ class Executor {
   iface::Backend backend_;
   iface::Model network_;
   iface::Attention attention_;
-  std::vector<std::int32_t> spec_layer_of_;  // [layers]
+  std::vector<tenon_layer_plan> layers_;  // [layers]: where each keeps its state
   PortObserver observer_;
   Status port_status_;  // a port cannot fail; what its observer met is reported after the layer
 
   // The running step. Reused from step to step.
   std::vector<std::int32_t> ids_;
-  std::vector<tenon_sequence_rows> sequences_;
-  tenon_attention_batch batch_{};
+  struct SpecBatch {
+    std::vector<tenon_sequence_rows> sequences;
+    tenon_attention_batch batch{};
+  };
+  std::vector<SpecBatch> batches_;         // per cache spec: the same rows, other pages
   std::vector<tenon_read_set> read_sets_;  // [layers]
   std::vector<SampledRow> sampled_;
   std::vector<std::int32_t> sampled_rows_;  // row of each sampled_

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <string>
 
+#include "tenon/sdk/page_budget.hpp"
+
 namespace tenon {
 namespace {
 
@@ -29,7 +31,7 @@ std::string range(std::int32_t begin, std::int32_t end) {
 }
 
 Status check_item(const tenon_schedule_view& view, const tenon_plan& plan, std::uint32_t index,
-                  std::int64_t& pages) {
+                  sdk::PageBudget& budget) {
   const tenon_plan_item& item = plan.items[index];
   // The place is spelled out only for a plan that fails: a good one costs no allocation.
   const auto where = [&] {
@@ -49,9 +51,12 @@ Status check_item(const tenon_schedule_view& view, const tenon_plan& plan, std::
   if (item.end <= item.begin || item.end > request->known)
     return illegal(where(), "tokens must be known", range(item.begin, item.end),
                    "an end in " + range(item.begin + 1, request->known + 1));
-  // Pages beyond its own end, which a failed step has left, are of no use to the others.
-  pages += std::max(0, (item.end + view.page_tokens - 1) / view.page_tokens - request->held_pages) +
-           request->extra_pages;
+  if (!budget.fits(*request, item.end))
+    return illegal(where(), "more pages than can be had",
+                   std::to_string(budget.pages(item.end)) + " pages, " +
+                       std::to_string(request->held_pages) + " of them held",
+                   "at most " + std::to_string(budget.free()) + " more");
+  budget.take(*request, item.end);
   return {};
 }
 
@@ -60,7 +65,7 @@ Status check_item(const tenon_schedule_view& view, const tenon_plan& plan, std::
 Status check_plan(const tenon_schedule_view& view, const tenon_plan& plan) {
   if (plan.n_items > plan.max_items || plan.n_preempt > plan.max_preempt)
     return illegal("plan", "more entries than there is room for");
-  std::int64_t available = view.free_pages, wanted = 0;
+  sdk::PageBudget budget(view);
   for (std::uint32_t i = 0; i < plan.n_preempt; ++i) {
     const tenon_request_view* request = find(view.running, view.n_running, plan.preempt[i]);
     const auto where = [&] {
@@ -69,12 +74,9 @@ Status check_plan(const tenon_schedule_view& view, const tenon_plan& plan) {
     if (request == nullptr) return illegal(where(), "only a running request can be preempted");
     if (std::find(plan.preempt, plan.preempt + i, plan.preempt[i]) != plan.preempt + i)
       return illegal(where(), "preempted twice");
-    available += request->freed_pages;
+    budget.give_back(*request);
   }
-  for (std::uint32_t i = 0; i < plan.n_items; ++i) TENON_TRY(check_item(view, plan, i, wanted));
-  if (wanted > available)
-    return illegal("plan", "more pages than can be had", std::to_string(wanted),
-                   "at most " + std::to_string(available));
+  for (std::uint32_t i = 0; i < plan.n_items; ++i) TENON_TRY(check_item(view, plan, i, budget));
   return {};
 }
 

@@ -60,6 +60,20 @@ struct RequestSpec {
   std::function<void(const TokenEvent&)> on_event;  // called inside Engine::step; may be empty
 };
 
+// A sequence's pages in one pool. Pages before `first` have left the pool's window and are no
+// longer held.
+struct PageTable {
+  std::vector<std::uint32_t> pages;  // of positions [0, 64 * pages.size())
+  std::int32_t first = 0;
+  std::int32_t committed = 0;  // pages offered to the caches
+  std::vector<std::uint32_t>
+      hit;  // while waiting: what a lookup found, TENON_NO_PAGE where nothing
+
+  std::span<const std::uint32_t> held() const {
+    return std::span(pages).subspan(static_cast<std::size_t>(first));
+  }
+};
+
 struct Request {
   std::uint64_t id = 0;
   RequestSpec spec;
@@ -69,11 +83,9 @@ struct Request {
 
   // Validity: KV of tokens [0, computed) is there on all layers.
   std::int32_t computed = 0;
-  std::vector<std::uint32_t> pages;  // of positions [0, 64 * pages.size())
+  std::vector<PageTable> kv;  // one per page pool; all cover the same positions
   std::vector<tenon_cache_key>
-      keys;                        // of the full pages of `tokens`, as far as they have been made
-  std::vector<std::uint32_t> hit;  // while waiting: pages that a lookup found
-  std::int32_t committed = 0;      // pages offered to the caches
+      keys;  // of the full pages of `tokens`, as far as they have been made
 
   std::int32_t scored =
       0;  // prompt positions whose log-probability has been reported: a preempted prompt runs again
@@ -87,6 +99,7 @@ struct Request {
   bool finished = false;  // its last event has been given; its pages go back at the step boundary
 
   std::int32_t known() const { return static_cast<std::int32_t>(tokens.size()); }
+  std::int32_t page_count() const { return static_cast<std::int32_t>(kv[0].pages.size()); }
   std::int32_t prompt_tokens() const { return static_cast<std::int32_t>(spec.prompt.size()); }
 };
 

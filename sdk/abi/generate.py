@@ -13,7 +13,7 @@ import tomllib
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # In the order in which headers include one another.
-NAMES = ["plugin", "threads", "ops", "builder", "model", "attention", "scheduler", "cache", "backend"]
+NAMES = ["plugin", "threads", "ops", "builder", "model", "attention", "adapter", "scheduler", "cache", "parallelism", "ranks", "comm", "backend"]
 SCALARS = {
     "u8": "uint8_t", "i32": "int32_t", "u32": "uint32_t", "i64": "int64_t", "u64": "uint64_t",
     "f32": "float", "f64": "double", "void": "void", "char": "char",
@@ -72,6 +72,7 @@ class Interface:
         self.has_self = head.get("self") != "none"
         self.enums, self.structs = data.get("enum", []), data.get("struct", [])
         self.unions, self.fntypes, self.calls = data.get("union", []), data.get("fntype", []), data.get("call", [])
+        self.consts = data.get("const", [])
         for kind in (self.structs, self.unions, self.fntypes):
             known.update(item["name"] for item in kind)
         self.known = known
@@ -104,6 +105,8 @@ def header(face, includes):
     out += [f'#include "tenon/abi/{name}.h"' for name in includes]
     out += ["", "#ifdef __cplusplus", 'extern "C" {', "#endif", ""]
     out += ["/*", *wrap(face.doc, " * "), " */", f'#define TENON_{face.name.upper()}_ID "{face.id}"', ""]
+    for const in face.consts:
+        out += [f"#define TENON_{const['name']} {const['value']} /* {const['doc']} */", ""]
     for enum in face.enums:
         if enum.get("doc"):
             out += ["/*", *wrap(enum["doc"], " * "), " */"]
@@ -273,6 +276,8 @@ def reference_page(faces):
                 notes = "; ".join(f"`{a[1]}`: {a[2]}" for a in call["args"] if len(a) > 2 and a[2])
                 out.append(f"| `{call['name']}({args})` | {call['thread']} | {(call['doc'] + ' ' + notes).strip().replace('|', chr(92) + '|')} |")
             out.append("")
+        for const in face.consts:
+            out += [f"**TENON_{const['name']}** `{const['value']}` {const['doc']}", ""]
         for enum in face.enums:
             values = ", ".join(f"`{value[0]}` {value[1]}" for value in enum["values"])
             out += [f"**{enum['name']}**: {enum.get('doc', '')} {values}", ""]
@@ -288,7 +293,8 @@ def outputs():
     for name in NAMES:
         faces.append(Interface(name, known))
     includes = {"plugin": ["abi"], "threads": ["abi"], "ops": ["abi"], "builder": ["ops"], "model": ["ops"],
-                "attention": ["ops"], "scheduler": ["abi"], "cache": ["abi"], "backend": ["ops"]}
+                "attention": ["ops"], "adapter": ["abi"], "scheduler": ["abi"], "cache": ["abi"],
+                "parallelism": ["abi"], "ranks": ["abi"], "comm": ["plugin"], "backend": ["ops"]}
     files = {f"sdk/include/tenon/abi/{face.name}.h": header(face, includes[face.name]) for face in faces}
     files["sdk/include/tenon/sdk/tables.hpp"] = sdk_tables(faces)
     files["core/iface/tables.h"] = core_tables(faces)

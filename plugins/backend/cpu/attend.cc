@@ -13,6 +13,7 @@ constexpr int kHeadBlock = 4;  // query heads that a kernel takes at once
 struct AttendArgs {
   const Kernels* kernels;
   const AttendSetup* setup;
+  const AttendSetup::Layer* layer;
   const KvPool* pool;
   tenon_op_attend op;
   float* partials;
@@ -21,9 +22,12 @@ struct AttendArgs {
   float* out;
 };
 
-void turn(const AttendSetup& setup, float* head, std::int64_t position) {
-  const tenon_attention_geometry& g = setup.geometry;
-  const float* cos_sin = setup.rope.data() + position * g.rope_dims;
+// A head, normed where the layer says so, then turned.
+void turn(const AttendArgs& a, const float* norm, float* head, std::int64_t position) {
+  const tenon_attention_geometry& g = a.setup->geometry;
+  if (norm != nullptr)
+    a.kernels->norm(head, norm, static_cast<float>(g.norm_eps), g.head_dim, head);
+  const float* cos_sin = a.layer->rope + position * g.rope_dims;
   const int half = g.rope_dims / 2, step = g.rope_style == TENON_ROPE_STYLE_ADJACENT ? 2 : 1,
             apart = step == 2 ? 1 : half;
   if (g.rope_style == TENON_ROPE_STYLE_NONE) return;
@@ -54,7 +58,7 @@ void store(const void* raw, std::uint32_t stripe, std::uint32_t stripes, std::ui
       const std::uint32_t page = sequence.pages[position / TENON_PAGE_TOKENS];
       for (int h = 0; h < g.kv_heads; ++h) {
         std::copy_n(a.k + row * width + h * dim, dim, turned);
-        turn(*a.setup, turned, position);
+        turn(a, a.layer->k_norm, turned, position);
         std::uint16_t* key = a.pool->head(page, a.op.spec_layer, 0, h) + slot;
         std::uint16_t* value = a.pool->head(page, a.op.spec_layer, 1, h) + slot * dim;
         for (int d = 0; d < dim; ++d) key[d * TENON_PAGE_TOKENS] = to_f16(turned[d]);
@@ -74,12 +78,21 @@ Place place_of(const tenon_attention_batch& batch, std::int64_t row) {
   return {s, static_cast<std::int32_t>(row - batch.sequences[s].row)};
 }
 
-// Keys of the read set's page p that a row at `position` reads; at most 0 when the page lies behind
-// it.
-std::int64_t valid_keys(const tenon_read_pages& read, std::int32_t p, std::int64_t position) {
+// Keys [from, valid) of the read set's page p are what a row at `position` reads. valid <= 0: the
+// page lies behind the row, and so do the later ones; from >= 64: before its window.
+struct KeyRange {
+  int from, valid;
+  bool behind() const { return valid <= 0; }
+  bool empty() const { return from >= valid; }
+};
+KeyRange keys_of(const AttendArgs& a, const tenon_read_pages& read, std::int32_t p,
+                 std::int64_t position) {
   const std::int64_t first =
-      std::int64_t{read.page_index != nullptr ? read.page_index[p] : p} * TENON_PAGE_TOKENS;
-  return std::min<std::int64_t>(TENON_PAGE_TOKENS, position - first + 1);
+      std::int64_t{read.page_index != nullptr ? read.page_index[p] : read.first_index + p} *
+      TENON_PAGE_TOKENS;
+  const std::int64_t oldest = a.layer->window > 0 ? position - a.layer->window + 1 : 0;
+  return {static_cast<int>(std::clamp<std::int64_t>(oldest - first, 0, TENON_PAGE_TOKENS)),
+          static_cast<int>(std::clamp<std::int64_t>(position - first + 1, 0, TENON_PAGE_TOKENS))};
 }
 
 // The query heads [first, first + count) of a row, turned.
@@ -87,7 +100,7 @@ void turned_heads(const AttendArgs& a, std::int64_t row, std::int64_t position, 
                   int count, float* q) {
   const tenon_attention_geometry& g = a.setup->geometry;
   std::copy_n(a.q + row * g.q_heads * g.head_dim + first * g.head_dim, count * g.head_dim, q);
-  for (int h = 0; h < count; ++h) turn(*a.setup, q + h * g.head_dim, position);
+  for (int h = 0; h < count; ++h) turn(a, a.layer->q_norm, q + h * g.head_dim, position);
 }
 
 void write_out(const float* total, float sum, int dim, float* out) {
@@ -107,12 +120,12 @@ void attend_heads(const AttendArgs& a, std::int64_t row, int kv_head, int first,
   std::fill(states, states + count, ChunkState{-__builtin_inff(), 0});
   turned_heads(a, row, position, first, count, q);
   for (std::int32_t p = 0; p < read.n_pages; ++p) {
-    const std::int64_t valid = valid_keys(read, p, position);
-    if (valid <= 0) break;
+    const KeyRange keys = keys_of(a, read, p, position);
+    if (keys.behind()) break;
+    if (keys.empty()) continue;
     a.kernels->attend_chunk(q, count, dim, a.pool->head(read.pages[p], a.op.spec_layer, 0, kv_head),
-                            a.pool->head(read.pages[p], a.op.spec_layer, 1, kv_head),
-                            static_cast<int>(valid), static_cast<float>(g.scale), chunk_states,
-                            chunk);
+                            a.pool->head(read.pages[p], a.op.spec_layer, 1, kv_head), keys.from,
+                            keys.valid, static_cast<float>(g.scale), chunk_states, chunk);
     for (int h = 0; h < count; ++h)
       a.kernels->fold(states[h], total + h * dim, chunk_states[h], chunk + h * dim, dim);
   }
@@ -156,14 +169,15 @@ void attend_partials(const void* raw, std::uint32_t stripe, std::uint32_t stripe
     const auto [s, r] = place_of(*a.op.batch, row);
     const tenon_read_pages& read = a.op.read_set->sequences[s];
     const std::int64_t position = a.op.batch->sequences[s].position + r;
-    const std::int64_t valid = p < read.n_pages ? valid_keys(read, p, position) : 0;
-    if (valid <= 0) continue;
+    if (p >= read.n_pages) continue;
+    const KeyRange keys = keys_of(a, read, p, position);
+    if (keys.empty()) continue;
     for_head_blocks(g, [&](int kv, int first, int count) {
       turned_heads(a, row, position, first, count, q);
       a.kernels->attend_chunk(q, count, g.head_dim,
                               a.pool->head(read.pages[p], a.op.spec_layer, 0, kv),
-                              a.pool->head(read.pages[p], a.op.spec_layer, 1, kv),
-                              static_cast<int>(valid), static_cast<float>(g.scale), states, chunk);
+                              a.pool->head(read.pages[p], a.op.spec_layer, 1, kv), keys.from,
+                              keys.valid, static_cast<float>(g.scale), states, chunk);
       for (int h = 0; h < count; ++h) {
         float* partial = partial_of(a, row, first + h, p);
         partial[0] = states[h].most;
@@ -186,7 +200,10 @@ void fold_partials(const void* raw, std::uint32_t stripe, std::uint32_t stripes,
     const std::int64_t position = a.op.batch->sequences[s].position + r;
     alignas(32) float total[kMaxDim] = {};
     ChunkState state{-__builtin_inff(), 0};
-    for (std::int32_t p = 0; p < read.n_pages && valid_keys(read, p, position) > 0; ++p) {
+    for (std::int32_t p = 0; p < read.n_pages; ++p) {
+      const KeyRange keys = keys_of(a, read, p, position);
+      if (keys.behind()) break;
+      if (keys.empty()) continue;
       const float* partial = partial_of(a, row, static_cast<int>(piece % g.q_heads), p);
       a.kernels->fold(state, total, {partial[0], partial[1]}, partial + 8, g.head_dim);
     }
@@ -218,10 +235,18 @@ std::int64_t partial_floats(const AttendSetup& setup, const tenon_op_attend& op,
 void submit_attend(const sdk::ThreadsService& threads, const Kernels& kernels,
                    const AttendSetup& setup, const tenon_op_attend& op, float* partials,
                    const float* q, const float* k, const float* v, float* out) {
-  const auto spec =
-      static_cast<std::size_t>(setup.spec_of_layer[static_cast<std::size_t>(op.layer)]);
-  const AttendArgs args{
-      &kernels, &setup, &setup.pools[spec], op, partials, most_pages(*op.read_set), q, k, v, out};
+  const AttendSetup::Layer& layer = setup.layers[static_cast<std::size_t>(op.layer)];
+  const AttendArgs args{&kernels,
+                        &setup,
+                        &layer,
+                        &setup.pools[static_cast<std::size_t>(layer.spec)],
+                        op,
+                        partials,
+                        most_pages(*op.read_set),
+                        q,
+                        k,
+                        v,
+                        out};
   const std::int64_t most = std::int64_t{threads.count()} * threads.stripes_per_thread(),
                      rows = op.batch->n_rows;
   const auto stripes = [&](std::int64_t pieces) {

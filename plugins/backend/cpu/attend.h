@@ -4,6 +4,7 @@
 // over keys, V as f16 [64, dim].
 #pragma once
 
+#include <map>
 #include <vector>
 
 #include "kernels.h"
@@ -35,9 +36,14 @@ struct KvPool {
 };
 
 struct AttendSetup {
+  struct Layer {
+    std::int32_t spec = 0, window = 0;
+    const float *q_norm = nullptr, *k_norm = nullptr;  // [head_dim]
+    const float* rope = nullptr;                       // [context, rope_dims / 2, 2]
+  };
   tenon_attention_geometry geometry{};
-  std::vector<std::int32_t> spec_of_layer;
-  std::vector<float> rope;  // [context, rope_dims / 2, 2]
+  std::vector<Layer> layers;
+  std::map<double, std::vector<float>> rope;  // by base
   std::vector<KvPool> pools;
 };
 

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstring>
 #include <deque>
+#include <map>
 #include <string>
 
 #include "attend.h"
@@ -107,16 +108,16 @@ class CpuBackend {
                               "\" has scales beyond f16, which these kernels do not store");
   }
 
+  void free_weight(uint32_t id) { weights_[id] = {}; }
+
   Status prepare_linear_group(const tenon_linear_group* in) {
     if (in->n_weights > 4) return sdk::unimplemented("a linear group of more than 4 weights");
     if (groups_.size() <= in->id) groups_.resize(in->id + 1);
     LinearGroup& group = groups_[in->id];
     group.epilogue = static_cast<tenon_epilogue>(in->epilogue);
     group.norm_eps = static_cast<float>(in->norm_eps);
-    if (in->norm >= 0) {
-      norms_.push_back(norm_row(weights_[static_cast<std::size_t>(in->norm)]));
-      group.norm = &norms_.back();
-    }
+    group.norm = norm_of(in->norm);
+    group.post_norm = norm_of(in->post_norm);
     for (uint32_t i = 0; i < in->n_weights; ++i) group.weights.push_back(&weights_[in->weights[i]]);
     for (const PackedWeight* w : group.weights)
       if ((w->layout == TENON_LAYOUT_F32) != (group.weights[0]->layout == TENON_LAYOUT_F32))
@@ -129,11 +130,16 @@ class CpuBackend {
     if (setup_.geometry.head_dim % 8 != 0 || setup_.geometry.head_dim > 256)
       return sdk::unimplemented("heads of " + std::to_string(setup_.geometry.head_dim) +
                                 " values; known: multiples of 8 up to 256");
-    setup_.spec_of_layer.assign(in->spec_of_layer, in->spec_of_layer + setup_.geometry.layers);
     const std::size_t values =
         static_cast<std::size_t>(in->context) * static_cast<std::size_t>(setup_.geometry.rope_dims);
-    setup_.rope.resize(values);
-    for (std::size_t i = 0; i < values; ++i) setup_.rope[i] = static_cast<float>(in->rope[i]);
+    for (std::int32_t i = 0; i < setup_.geometry.layers; ++i) {
+      const tenon_attention_layer& layer = in->geometry->of_layer[i];
+      std::vector<float>& rope = setup_.rope[layer.rope_base];
+      if (rope.empty()) rope.assign(in->rope[i], in->rope[i] + values);
+      setup_.layers.push_back({in->spec_of_layer[i], layer.window, norm_of(layer.q_norm),
+                               norm_of(layer.k_norm), rope.data()});
+    }
+    setup_.geometry.of_layer = nullptr;  // borrowed; what it said is in setup_.layers
     setup_.pools.resize(in->n_specs);
     for (uint32_t i = 0; i < in->n_specs; ++i) setup_.pools[i].spec = in->specs[i];
     return {};
@@ -169,6 +175,8 @@ class CpuBackend {
                             out, n_out);
       case TENON_OP_ATTEND:
         return attend(*reinterpret_cast<const tenon_op_attend*>(op), in, out);
+      case TENON_OP_ADD:
+        return add(*reinterpret_cast<const tenon_op_add*>(op), in, out);
       case TENON_OP_SAMPLE:
         return sample(*reinterpret_cast<const tenon_op_sample*>(op), in);
       default:
@@ -187,14 +195,16 @@ class CpuBackend {
     return static_cast<const float*>(view.data);
   }
 
-  // A norm's scale as plain floats (a packed f32 weight interleaves 16 outputs).
-  static PackedWeight norm_row(const PackedWeight& w) {
-    PackedWeight row;
-    row.k = w.k;
-    row.n = 1;
-    row.bytes = aligned_bytes(static_cast<std::size_t>(w.k) * 4 + 64);
-    unpack_row(w, 0, reinterpret_cast<float*>(row.bytes.get()));
-    return row;
+  // A norm's scale as plain floats (a packed f32 weight interleaves 16 outputs); null for -1.
+  const float* norm_of(std::int32_t weight) {
+    if (weight < 0) return nullptr;
+    std::vector<float>& row = norms_[weight];
+    if (row.empty()) {
+      const PackedWeight& w = weights_[static_cast<std::size_t>(weight)];
+      row.resize(static_cast<std::size_t>(w.k));
+      unpack_row(w, 0, row.data());
+    }
+    return row.data();
   }
 
   std::uint32_t stripes(std::int64_t pieces) const {
@@ -207,6 +217,7 @@ class CpuBackend {
     const float* base;
     const std::int32_t* ids;
     std::int64_t rows, limit, values;
+    float scale;  // of rows of a weight
     float* out;
     std::atomic<bool>* bad_id;
   };
@@ -221,6 +232,7 @@ class CpuBackend {
         std::fill_n(y, a.values, 0.0f);
       } else if (a.weight != nullptr) {
         unpack_row(*a.weight, id, y);
+        for (std::int64_t i = 0; i < a.values; ++i) y[i] *= a.scale;
       } else {
         std::copy_n(a.base + id * a.values, a.values, y);
       }
@@ -236,6 +248,7 @@ class CpuBackend {
                           in[0].shape[0],
                           weight != nullptr ? weight->n : in[1].shape[0],
                           out[0].shape[1],
+                          static_cast<float>(op.scale),
                           static_cast<float*>(out[0].data),
                           &bad_id_};
     threads_.submit(&gather_rows, &args, sizeof args, stripes(args.rows));
@@ -264,6 +277,12 @@ class CpuBackend {
     }
     submit_attend(threads_, kernels_, setup_, op, partial > 0 ? partials_.data() : nullptr,
                   floats(in[0]), floats(in[1]), floats(in[2]), static_cast<float*>(out[0].data));
+    return {};
+  }
+
+  Status add(const tenon_op_add& op, const tenon_view* in, const tenon_view* out) {
+    submit_add(threads_, kernels_, norm_of(op.norm), static_cast<float>(op.norm_eps), floats(in[0]),
+               floats(in[1]), out[0].shape[0], out[0].shape[1], static_cast<float*>(out[0].data));
     return {};
   }
 
@@ -297,8 +316,8 @@ class CpuBackend {
   sdk::ThreadsService threads_;
   const Kernels& kernels_;
   std::string device_;
-  std::vector<PackedWeight> weights_;
-  std::deque<PackedWeight> norms_;  // addresses stay
+  std::deque<PackedWeight> weights_;                  // addresses stay
+  std::map<std::int32_t, std::vector<float>> norms_;  // by weight
   std::vector<LinearGroup> groups_;
   AttendSetup setup_;
   ActivationScratch activations_;

@@ -28,14 +28,18 @@ struct Kernels {
   void (*product_f32)(const std::byte* tile, const PackedWeight& weight, const Activations& in,
                       std::int64_t row, int rows, float* out);
 
-  // out = silu(gate) * up over 16 values.
+  // out = silu(gate) * up, or gelu(gate) * up, over 16 values.
   void (*silu_mul)(const float* gate, const float* up, float* out);
+  void (*gelu_mul)(const float* gate, const float* up, float* out);
+
+  // out = the RMS norm of x, n values; out may be x.
+  void (*norm)(const float* x, const float* norm, float eps, std::int64_t n, float* out);
 
   // One chunk of 64 keys for `heads` <= 4 query heads that share a key-value head. q: [heads, dim]
-  // turned; k: f16 [dim, 64]; v: f16 [64, dim]. The first `valid` keys count. states: [heads]; out:
+  // turned; k: f16 [dim, 64]; v: f16 [64, dim]. Keys [from, valid) count. states: [heads]; out:
   // [heads, dim].
   void (*attend_chunk)(const float* q, int heads, int dim, const std::uint16_t* k,
-                       const std::uint16_t* v, int valid, float scale, ChunkState* states,
+                       const std::uint16_t* v, int from, int valid, float scale, ChunkState* states,
                        float* out);
 
   // Folds a chunk into a running state. total, chunk: [dim].

@@ -244,6 +244,24 @@ void silu_mul(const float* gate, const float* up, float* out) {
   }
 }
 
+void gelu_mul(const float* gate, const float* up, float* out) {
+  const __m256 one = _mm256_set1_ps(1);
+  for (int i = 0; i < kTile; i += 8) {
+    const __m256 g = _mm256_loadu_ps(gate + i);
+    const __m256 cubic =
+        _mm256_fmadd_ps(_mm256_set1_ps(TENON_GELU_CUBIC), _mm256_mul_ps(g, g), one);
+    const __m256 inner = _mm256_mul_ps(g, cubic);
+    const __m256 e = exp8(_mm256_mul_ps(_mm256_set1_ps(TENON_GELU_SCALE), inner));
+    const __m256 gelu = _mm256_div_ps(g, _mm256_add_ps(one, e));
+    _mm256_storeu_ps(out + i, _mm256_mul_ps(gelu, _mm256_loadu_ps(up + i)));
+  }
+}
+
+void norm(const float* x, const float* scale, float eps, std::int64_t n, float* out) {
+  const float r = inverse_rms(x, n, eps);
+  for (std::int64_t i = 0; i < n; ++i) out[i] = (x[i] * r) * scale[i];
+}
+
 // scores[h, j] for 32 keys from `first` on: one chain over dim per key.
 template <int H>
 void scores32(const float* q, int dim, const std::uint16_t* k, int first, float scale,
@@ -266,13 +284,16 @@ void scores32(const float* q, int dim, const std::uint16_t* k, int first, float 
       _mm256_storeu_ps(scores[h] + first + 8 * i, _mm256_mul_ps(acc[h][i], _mm256_set1_ps(scale)));
 }
 
-// Scores become weights in place; keys beyond `valid` weigh nothing whatever their memory holds.
-ChunkState weigh(float* scores, int valid) {
+// Scores become weights in place; keys outside [from, valid) weigh nothing whatever their memory
+// holds.
+ChunkState weigh(float* scores, int from, int valid) {
   const __m256 none = _mm256_set1_ps(-__builtin_inff());
   const __m256i index = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
   __m256 s[8], most = none;
   for (int i = 0; i < 8; ++i) {
-    const __m256i counts = _mm256_cmpgt_epi32(_mm256_set1_epi32(valid - 8 * i), index);
+    const __m256i counts =
+        _mm256_andnot_si256(_mm256_cmpgt_epi32(_mm256_set1_epi32(from - 8 * i), index),
+                            _mm256_cmpgt_epi32(_mm256_set1_epi32(valid - 8 * i), index));
     s[i] = _mm256_blendv_ps(none, _mm256_loadu_ps(scores + 8 * i), _mm256_castsi256_ps(counts));
     most = _mm256_max_ps(most, s[i]);
   }
@@ -291,11 +312,11 @@ ChunkState weigh(float* scores, int valid) {
 // out[h, d] for 8 * W dims from `first` on: one chain over keys per dim.
 template <int H, int W>
 void values_of(const float (*p)[TENON_PAGE_TOKENS], int dim, const std::uint16_t* v, int first,
-               int valid, float* out) {
+               int from, int valid, float* out) {
   __m256 acc[H][W];
   for (int h = 0; h < H; ++h)
     for (auto& a : acc[h]) a = _mm256_setzero_ps();
-  for (int j = 0; j < valid; ++j) {
+  for (int j = from; j < valid; ++j) {
     const std::uint16_t* row = v + j * dim + first;
     __m256 value[W];
     for (int i = 0; i < W; ++i)
@@ -311,20 +332,22 @@ void values_of(const float (*p)[TENON_PAGE_TOKENS], int dim, const std::uint16_t
 
 template <int H>
 void attend_chunk_heads(const float* q, int dim, const std::uint16_t* k, const std::uint16_t* v,
-                        int valid, float scale, ChunkState* states, float* out) {
+                        int from, int valid, float scale, ChunkState* states, float* out) {
   float scores[H][TENON_PAGE_TOKENS];
   for (int first = 0; first < TENON_PAGE_TOKENS; first += 32) {
-    if (first < valid) scores32<H>(q, dim, k, first, scale, scores);
+    if (first < valid && first + 32 > from) scores32<H>(q, dim, k, first, scale, scores);
   }
-  for (int h = 0; h < H; ++h) states[h] = weigh(scores[h], valid);
+  for (int h = 0; h < H; ++h) states[h] = weigh(scores[h], from, valid);
   int d = 0;
-  for (; d + 32 <= dim; d += 32) values_of<H, 4>(scores, dim, v, d, valid, out);
-  for (; d < dim; d += 8) values_of<H, 1>(scores, dim, v, d, valid, out);
+  for (; d + 32 <= dim; d += 32) values_of<H, 4>(scores, dim, v, d, from, valid, out);
+  for (; d < dim; d += 8) values_of<H, 1>(scores, dim, v, d, from, valid, out);
 }
 
 void attend_chunk(const float* q, int heads, int dim, const std::uint16_t* k,
-                  const std::uint16_t* v, int valid, float scale, ChunkState* states, float* out) {
-  for_rows(heads, [&]<int H>() { attend_chunk_heads<H>(q, dim, k, v, valid, scale, states, out); });
+                  const std::uint16_t* v, int from, int valid, float scale, ChunkState* states,
+                  float* out) {
+  for_rows(heads,
+           [&]<int H>() { attend_chunk_heads<H>(q, dim, k, v, from, valid, scale, states, out); });
 }
 
 void fold(ChunkState& state, float* total, const ChunkState& chunk_state, const float* chunk,
@@ -343,8 +366,9 @@ void fold(ChunkState& state, float* total, const ChunkState& chunk_state, const 
 }  // namespace
 
 const Kernels& avx2_kernels() {
-  static constexpr Kernels kKernels = {"avx2",       &prepare_row, &product_q4,   &product_q8,
-                                       &product_f32, &silu_mul,    &attend_chunk, &fold};
+  static constexpr Kernels kKernels = {"avx2",        &prepare_row, &product_q4, &product_q8,
+                                       &product_f32,  &silu_mul,    &gelu_mul,   &norm,
+                                       &attend_chunk, &fold};
   return kKernels;
 }
 

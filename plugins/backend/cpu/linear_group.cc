@@ -20,11 +20,9 @@ struct PrepareArgs {
 void prepare_rows(const void* raw, std::uint32_t stripe, std::uint32_t stripes, std::uint32_t) {
   const auto& a = *static_cast<const PrepareArgs*>(raw);
   const bool quantise = a.group->weights[0]->layout != TENON_LAYOUT_F32;
-  const float* norm = a.group->norm != nullptr
-                          ? reinterpret_cast<const float*>(a.group->norm->bytes.get())
-                          : nullptr;
   for (std::int64_t r = stripe; r < a.rows; r += stripes)
-    a.kernels->prepare_row(a.x + r * a.room.k, norm, a.group->norm_eps, quantise, a.room, r);
+    a.kernels->prepare_row(a.x + r * a.room.k, a.group->norm, a.group->norm_eps, quantise, a.room,
+                           r);
 }
 
 struct ProductArgs {
@@ -50,10 +48,11 @@ void finish_tile(const ProductArgs& a, std::size_t index, std::int64_t tile, std
   alignas(64) float y[kRowBlock * kTile], up[kRowBlock * kTile];
   const PackedWeight& w = *a.group->weights[index];
   product(a, w, tile, row, rows, y);
-  if (a.group->epilogue == TENON_EPILOGUE_SILU_MUL) {
+  if (a.group->gated()) {
+    const auto gate =
+        a.group->epilogue == TENON_EPILOGUE_SILU_MUL ? a.kernels->silu_mul : a.kernels->gelu_mul;
     product(a, *a.group->weights[1], tile, row, rows, up);
-    for (int r = 0; r < rows; ++r)
-      a.kernels->silu_mul(y + r * kTile, up + r * kTile, y + r * kTile);
+    for (int r = 0; r < rows; ++r) gate(y + r * kTile, up + r * kTile, y + r * kTile);
   }
   const std::int64_t first = tile * kTile, count = std::min(kTile, w.n - first);
   for (int r = 0; r < rows; ++r) {
@@ -65,7 +64,7 @@ void finish_tile(const ProductArgs& a, std::size_t index, std::int64_t tile, std
 }
 
 std::int64_t all_tiles(const LinearGroup& group) {
-  if (group.epilogue == TENON_EPILOGUE_SILU_MUL) return group.weights[0]->tiles();
+  if (group.gated()) return group.weights[0]->tiles();
   std::int64_t tiles = 0;
   for (const PackedWeight* w : group.weights) tiles += w->tiles();
   return tiles;
@@ -121,10 +120,41 @@ void submit_linear_group(const sdk::ThreadsService& threads, const Kernels& kern
                          std::int64_t rows, const float* residual, float* const* out) {
   const PrepareArgs prepare{&kernels, &group, room, x, rows};
   threads.submit(&prepare_rows, &prepare, sizeof prepare, stripe_count(threads, rows));
-  ProductArgs args{&kernels, &group, room, rows, residual, {}};
-  const std::size_t outs = group.epilogue == TENON_EPILOGUE_SILU_MUL ? 1 : group.weights.size();
+  // A post norm needs the whole row of products: it is a command of its own.
+  const bool norms = group.post_norm != nullptr;
+  ProductArgs args{&kernels, &group, room, rows, norms ? nullptr : residual, {}};
+  const std::size_t outs = group.gated() ? 1 : group.weights.size();
   for (std::size_t i = 0; i < outs; ++i) args.out[i] = out[i];
   threads.submit(&multiply, &args, sizeof args, stripe_count(threads, all_tiles(group)));
+  if (norms)
+    submit_add(threads, kernels, group.post_norm, group.norm_eps, out[0], residual, rows,
+               group.weights[0]->n, out[0]);
+}
+
+void submit_add(const sdk::ThreadsService& threads, const Kernels& kernels, const float* norm,
+                float eps, const float* x, const float* r, std::int64_t rows, std::int64_t n,
+                float* out) {
+  struct Args {
+    const Kernels* kernels;
+    const float *norm, *x, *r;
+    float* out;
+    std::int64_t rows, n;
+    float eps;
+  };
+  const Args args{&kernels, norm, x, r, out, rows, n, eps};
+  const auto add = [](const void* raw, std::uint32_t stripe, std::uint32_t stripes, std::uint32_t) {
+    const auto& a = *static_cast<const Args*>(raw);
+    for (std::int64_t row = stripe; row < a.rows; row += stripes) {
+      const std::int64_t at = row * a.n;
+      const float* y = a.x + at;
+      if (a.norm != nullptr) {
+        a.kernels->norm(y, a.norm, a.eps, a.n, a.out + at);
+        y = a.out + at;
+      }
+      for (std::int64_t i = 0; i < a.n; ++i) a.out[at + i] = a.r[at + i] + y[i];
+    }
+  };
+  threads.submit(add, &args, sizeof args, stripe_count(threads, rows));
 }
 
 }  // namespace tenon::cpu

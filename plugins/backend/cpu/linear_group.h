@@ -10,10 +10,19 @@ namespace tenon::cpu {
 
 struct LinearGroup {
   tenon_epilogue epilogue = TENON_EPILOGUE_NONE;
-  const PackedWeight* norm = nullptr;  // layout f32, one row
+  const float* norm = nullptr;       // [k]
+  const float* post_norm = nullptr;  // [n]
   float norm_eps = 0;
   std::vector<const PackedWeight*> weights;
+  bool gated() const {
+    return epilogue == TENON_EPILOGUE_SILU_MUL || epilogue == TENON_EPILOGUE_GELU_MUL;
+  }
 };
+
+// out = r + x, or r + norm(x); rows of n values; out may be x.
+void submit_add(const sdk::ThreadsService& threads, const Kernels& kernels, const float* norm,
+                float eps, const float* x, const float* r, std::int64_t rows, std::int64_t n,
+                float* out);
 
 // Room for a group's prepared rows. Commands run in order, so one serves all groups.
 class ActivationScratch {

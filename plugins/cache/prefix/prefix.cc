@@ -23,36 +23,36 @@ class Prefix {
  public:
   Prefix(const tenon::sdk::Host&, const tenon::sdk::Params&) {}
 
-  Status lookup(const tenon_cache_key* keys, std::uint32_t n_keys, std::uint32_t* pages,
-                std::uint32_t* n_hit) {
-    std::uint32_t hit = 0;
-    for (; hit < n_keys; ++hit) {
-      const auto found = page_of_.find(keys[hit]);
-      if (found == page_of_.end()) break;
-      pages[hit] = found->second;
+  Status lookup(std::uint32_t spec, const tenon_cache_key* keys, std::uint32_t n_keys,
+                std::uint32_t* pages) {
+    const Spec& kept = of(spec);
+    for (std::uint32_t i = 0; i < n_keys; ++i) {
+      const auto found = kept.page_of.find(keys[i]);
+      pages[i] = found == kept.page_of.end() ? TENON_NO_PAGE : found->second;
     }
-    *n_hit = hit;
     return {};
   }
 
-  Status use(const std::uint32_t* pages, std::uint32_t n_pages) {
+  Status use(std::uint32_t spec, const std::uint32_t* pages, std::uint32_t n_pages) {
     ++clock_;
+    auto& kept = of(spec).kept;
     for (std::uint32_t i = 0; i < n_pages; ++i)
-      if (const auto found = kept_.find(pages[i]); found != kept_.end())
+      if (const auto found = kept.find(pages[i]); found != kept.end())
         found->second.last_use = clock_;
     return {};
   }
 
-  Status commit(const tenon_cache_key* key, std::uint32_t page, std::int32_t depth,
-                std::int32_t* accepted) {
-    *accepted = page_of_.try_emplace(*key, page).second ? 1 : 0;
-    if (*accepted) kept_[page] = {*key, clock_, depth};
+  Status commit(std::uint32_t spec, const tenon_cache_key* key, std::uint32_t page,
+                std::int32_t depth, std::int32_t* accepted) {
+    Spec& to = of(spec);
+    *accepted = to.page_of.try_emplace(*key, page).second ? 1 : 0;
+    if (*accepted) to.kept[page] = {*key, clock_, depth};
     return {};
   }
 
-  Status offer(tenon_page_offer* out, std::uint32_t max, std::uint32_t* n) {
+  Status offer(std::uint32_t spec, tenon_page_offer* out, std::uint32_t max, std::uint32_t* n) {
     *n = 0;
-    for (const auto& [page, kept] : kept_) {
+    for (const auto& [page, kept] : of(spec).kept) {
       if (*n == max) break;
       // Depth only breaks ties of recency: a page is far below 2^20 deep.
       out[(*n)++] = {
@@ -62,11 +62,12 @@ class Prefix {
     return {};
   }
 
-  void evicted(std::uint32_t page) {
-    const auto found = kept_.find(page);
-    if (found == kept_.end()) return;
-    page_of_.erase(found->second.key);
-    kept_.erase(found);
+  void evicted(std::uint32_t spec, std::uint32_t page) {
+    Spec& from = of(spec);
+    const auto found = from.kept.find(page);
+    if (found == from.kept.end()) return;
+    from.page_of.erase(found->second.key);
+    from.kept.erase(found);
   }
 
  private:
@@ -75,8 +76,16 @@ class Prefix {
     std::uint64_t last_use;
     std::int32_t depth;
   };
-  std::unordered_map<tenon_cache_key, std::uint32_t, KeyHash, KeyEqual> page_of_;
-  std::unordered_map<std::uint32_t, Kept> kept_;
+  struct Spec {
+    std::unordered_map<tenon_cache_key, std::uint32_t, KeyHash, KeyEqual> page_of;
+    std::unordered_map<std::uint32_t, Kept> kept;
+  };
+  Spec& of(std::uint32_t spec) {
+    if (specs_.size() <= spec) specs_.resize(spec + 1);
+    return specs_[spec];
+  }
+
+  std::vector<Spec> specs_;
   std::uint64_t clock_ = 0;
 };
 

@@ -1,8 +1,11 @@
-// A decoder-only transformer of the Llama family: pre-norm, grouped-query attention with rope,
-// gated SiLU feed-forward.
+// Decoder-only transformers with pre-norms, grouped-query attention with rope and a gated
+// feed-forward:
 //
-//   h = x + W_o attention(W_q n1(x), W_k n1(x), W_v n1(x));   out = h + W_down (silu(W_gate n2(h))
-//   * W_up n2(h))
+//   h   = x + p1(W_o attention(W_q n1(x), W_k n1(x), W_v n1(x)))
+//   out = h + p2(W_down (g(W_gate n2(h)) * W_up n2(h)))
+//
+// Llama: g = silu, no p1 and p2. Gemma 3: g = gelu, p1 and p2 are RMS norms, queries and keys are
+// normed by head, embeddings are scaled by sqrt(width), and five of six layers attend to a window.
 //
 // Everything is said in prepared groups of sites, so that a backend fuses the norm, the products
 // and what follows them.
@@ -23,10 +26,27 @@ struct Layer {
   std::uint32_t after_attention, after_feed_forward;  // ports
 };
 
+// What tells the families apart.
+struct Family {
+  std::string_view name;
+  tenon_epilogue gate;
+  tenon_rope_style rope;
+  bool paired_heads;  // the converter reorders rows of Q and K for adjacent rope
+  bool gemma_norms;   // p1, p2, norms of query and key heads
+  bool scaled_embedding;
+  std::int64_t global_every;  // with a window in the file: layer i reads everything when
+                              // (i + 1) % global_every == 0; 0: every layer does
+};
+constexpr Family kFamilies[] = {
+    {"llama", TENON_EPILOGUE_SILU_MUL, TENON_ROPE_STYLE_ADJACENT, true, false, false, 0},
+    {"gemma3", TENON_EPILOGUE_GELU_MUL, TENON_ROPE_STYLE_HALF, false, true, true, 6},
+};
+constexpr double kLocalRopeBase = 10000;  // of Gemma 3's window layers; not in the file
+
 struct Shape {
   std::int64_t layers = 0, width = 0, feed_forward = 0, q_heads = 0, kv_heads = 0, context = 0,
                vocabulary = 0;
-  std::int64_t head_dim = 0, rope_dims = 0;
+  std::int64_t head_dim = 0, rope_dims = 0, window = 0;
   double rope_base = 10000, norm_eps = 0;
 };
 
@@ -40,14 +60,19 @@ class Decoder {
     TENON_SDK_TRY(read_shape());
     TENON_SDK_TRY(declare_stream());
     layers_.resize(static_cast<std::size_t>(shape_.layers));
+    std::vector<tenon_attention_layer> attention(layers_.size());
     for (std::size_t i = 0; i < layers_.size(); ++i)
-      TENON_SDK_TRY(declare_layer("blk." + std::to_string(i) + ".", layers_[i]));
+      TENON_SDK_TRY(declare_layer(i, layers_[i], attention[i]));
+    TENON_SDK_TRY(declare_attention(attention));
     return declare_head();
   }
 
   Status embed(tenon_tensor* ids, tenon_tensor** out) {
     tenon_op_gather op{
-        {sizeof op, TENON_OP_GATHER, nullptr}, static_cast<std::int32_t>(embedding_), 0};
+        {sizeof op, TENON_OP_GATHER, nullptr},
+        static_cast<std::int32_t>(embedding_),
+        0,
+        family_->scaled_embedding ? std::sqrt(static_cast<double>(shape_.width)) : 1.0};
     return ops_.call(&op.hdr, &ids, 1, out, 1);
   }
 
@@ -89,7 +114,7 @@ class Decoder {
   template <std::size_t N>
   Status linear(std::uint32_t group, std::initializer_list<tenon_tensor*> in,
                 std::array<tenon_tensor*, N>& out) {
-    tenon_op_linear_group op{{sizeof op, TENON_OP_LINEAR_GROUP, nullptr}, group, 0};
+    tenon_op_linear_group op{{sizeof op, TENON_OP_LINEAR_GROUP, nullptr}, group, 0, nullptr};
     return ops_.call(&op.hdr, in.begin(), static_cast<std::uint32_t>(in.size()), out.data(), N);
   }
 
@@ -107,9 +132,14 @@ class Decoder {
     tenon_str architecture;
     TENON_SDK_TRY(builder_.get_string(str_of("general.architecture"), &architecture));
     const std::string name(tenon::sdk::text_of(architecture));
-    if (name != "llama")
+    std::string known;
+    for (const Family& family : kFamilies) {
+      if (family.name == name) family_ = &family;
+      known += (known.empty() ? "" : ", ") + std::string(family.name);
+    }
+    if (family_ == nullptr)
       return tenon::sdk::unimplemented("architecture \"" + name +
-                                       "\" is not known to tenon.model.decoder; known: llama");
+                                       "\" is not known to tenon.model.decoder; known: " + known);
     prefix_ = name + ".";
     TENON_SDK_TRY(get("block_count", shape_.layers));
     TENON_SDK_TRY(get("embedding_length", shape_.width));
@@ -123,17 +153,28 @@ class Decoder {
         builder_.get_float(str_of(prefix_ + "attention.layer_norm_rms_epsilon"), &shape_.norm_eps));
     if (builder_.has_key(str_of(prefix_ + "rope.freq_base")))
       TENON_SDK_TRY(builder_.get_float(str_of(prefix_ + "rope.freq_base"), &shape_.rope_base));
+    if (family_->global_every > 0 && builder_.has_key(str_of(prefix_ + "attention.sliding_window")))
+      TENON_SDK_TRY(get("attention.sliding_window", shape_.window));
     return check_heads();
   }
 
   Status check_heads() {
-    if (shape_.width % shape_.q_heads != 0 || shape_.q_heads % shape_.kv_heads != 0)
+    const bool own_length = builder_.has_key(str_of(prefix_ + "attention.key_length")) != 0;
+    if ((!own_length && shape_.width % shape_.q_heads != 0) ||
+        shape_.q_heads % shape_.kv_heads != 0)
       return tenon::sdk::invalid_argument(
           "heads do not divide: width " + std::to_string(shape_.width) + ", query heads " +
           std::to_string(shape_.q_heads) + ", key-value heads " + std::to_string(shape_.kv_heads));
-    shape_.head_dim = shape_.rope_dims = shape_.width / shape_.q_heads;
-    if (builder_.has_key(str_of(prefix_ + "attention.key_length")))
-      TENON_SDK_TRY(get("attention.key_length", shape_.head_dim));
+    shape_.head_dim = shape_.width / shape_.q_heads;
+    if (own_length) TENON_SDK_TRY(get("attention.key_length", shape_.head_dim));
+    if (builder_.has_key(str_of(prefix_ + "attention.value_length"))) {
+      std::int64_t value_length = 0;
+      TENON_SDK_TRY(get("attention.value_length", value_length));
+      if (value_length != shape_.head_dim)
+        return tenon::sdk::unimplemented("values of " + std::to_string(value_length) +
+                                         " beside keys of " + std::to_string(shape_.head_dim));
+    }
+    shape_.rope_dims = shape_.head_dim;
     if (builder_.has_key(str_of(prefix_ + "rope.dimension_count")))
       TENON_SDK_TRY(get("rope.dimension_count", shape_.rope_dims));
     std::int64_t n = 0, k = 0;
@@ -153,29 +194,64 @@ class Decoder {
     std::int64_t width = 0;
     if (!builder_.tensor_shape(str_of("token_embd.weight"), &shape_.vocabulary, &width))
       return tenon::sdk::invalid_argument("the file has no tensor \"token_embd.weight\"");
+    std::int64_t n = 0, k = 0;
+    const bool tied = builder_.tensor_shape(str_of("output.weight"), &n, &k) == 0;
     TENON_SDK_TRY(
-        builder_.site(str_of("token_embd.weight"), shape_.vocabulary, shape_.width, &embedding_));
+        site({"token_embd", tied ? "lm_head" : "", shape_.vocabulary, shape_.width}, embedding_));
     tenon_decoder decoder{{sizeof decoder, 0, nullptr},
                           static_cast<std::int32_t>(shape_.layers),
                           static_cast<std::int32_t>(shape_.width),
                           static_cast<std::int32_t>(shape_.vocabulary),
-                          static_cast<std::int32_t>(shape_.context)};
-    TENON_SDK_TRY(builder_.decoder(&decoder));
+                          static_cast<std::int32_t>(shape_.context),
+                          static_cast<std::int32_t>(shape_.feed_forward),
+                          0};
+    return builder_.decoder(&decoder);
+  }
+
+  Status declare_attention(const std::vector<tenon_attention_layer>& layers) {
     tenon_attention_geometry geometry{};
     geometry.hdr = {sizeof geometry, 0, nullptr};
-    geometry.layers = decoder.layers;
+    geometry.layers = static_cast<std::int32_t>(shape_.layers);
     geometry.q_heads = static_cast<std::int32_t>(shape_.q_heads);
     geometry.kv_heads = static_cast<std::int32_t>(shape_.kv_heads);
     geometry.head_dim = static_cast<std::int32_t>(shape_.head_dim);
-    geometry.rope_style =
-        TENON_ROPE_STYLE_ADJACENT;  // GGUF converters permute Q and K of this family for it
+    geometry.rope_style = family_->rope;
     geometry.rope_dims = static_cast<std::int32_t>(shape_.rope_dims);
-    geometry.rope_base = shape_.rope_base;
     geometry.scale = 1.0 / std::sqrt(static_cast<double>(shape_.head_dim));
+    geometry.norm_eps = shape_.norm_eps;
+    geometry.of_layer = layers.data();
     return builder_.attention(&geometry);
   }
 
-  Status group(std::int32_t norm, tenon_epilogue epilogue,
+  struct Site {
+    std::string name, module;  // without ".weight"
+    std::int64_t n, k;
+    tenon_split split_n = TENON_SPLIT_NONE, split_k = TENON_SPLIT_NONE;
+    std::int64_t paired_heads = 0;
+  };
+  Status site(const Site& s, std::uint32_t& out) {
+    const std::string name = s.name + ".weight";
+    const tenon_site record{{sizeof record, 0, nullptr},
+                            str_of(name),
+                            str_of(s.module),
+                            s.n,
+                            s.k,
+                            s.split_n,
+                            s.split_k,
+                            family_->paired_heads ? static_cast<std::int32_t>(s.paired_heads) : 0,
+                            0};
+    return builder_.site(&record, &out);
+  }
+
+  // The RMS norm's scale of that name.
+  Status norm(const std::string& name, std::int64_t n, std::int32_t& out) {
+    std::uint32_t id = 0;
+    TENON_SDK_TRY(builder_.param(str_of(name + ".weight"), n, &id));
+    out = static_cast<std::int32_t>(id);
+    return {};
+  }
+
+  Status group(std::int32_t norm, tenon_epilogue epilogue, std::int32_t post_norm,
                std::initializer_list<std::uint32_t> weights, std::uint32_t& out) {
     const tenon_linear_group record{{sizeof record, 0, nullptr},
                                     0,
@@ -183,48 +259,82 @@ class Decoder {
                                     norm,
                                     static_cast<std::uint32_t>(weights.size()),
                                     shape_.norm_eps,
-                                    weights.begin()};
+                                    weights.begin(),
+                                    post_norm,
+                                    0};
     return builder_.linear_group(&record, &out);
   }
 
-  Status declare_layer(const std::string& name, Layer& layer) {
-    const std::int64_t q = shape_.q_heads * shape_.head_dim, kv = shape_.kv_heads * shape_.head_dim;
-    std::uint32_t norm1, norm2, w_q, w_k, w_v, w_o, w_gate, w_up, w_down;
-    TENON_SDK_TRY(builder_.param(str_of(name + "attn_norm.weight"), shape_.width, &norm1));
-    TENON_SDK_TRY(builder_.param(str_of(name + "ffn_norm.weight"), shape_.width, &norm2));
-    TENON_SDK_TRY(builder_.site(str_of(name + "attn_q.weight"), q, shape_.width, &w_q));
-    TENON_SDK_TRY(builder_.site(str_of(name + "attn_k.weight"), kv, shape_.width, &w_k));
-    TENON_SDK_TRY(builder_.site(str_of(name + "attn_v.weight"), kv, shape_.width, &w_v));
-    TENON_SDK_TRY(builder_.site(str_of(name + "attn_output.weight"), shape_.width, q, &w_o));
-    TENON_SDK_TRY(builder_.site(str_of(name + "ffn_gate.weight"), shape_.feed_forward, shape_.width,
-                                &w_gate));
-    TENON_SDK_TRY(
-        builder_.site(str_of(name + "ffn_up.weight"), shape_.feed_forward, shape_.width, &w_up));
-    TENON_SDK_TRY(builder_.site(str_of(name + "ffn_down.weight"), shape_.width, shape_.feed_forward,
-                                &w_down));
-    TENON_SDK_TRY(
-        group(static_cast<std::int32_t>(norm1), TENON_EPILOGUE_NONE, {w_q, w_k, w_v}, layer.qkv));
-    TENON_SDK_TRY(group(-1, TENON_EPILOGUE_RESIDUAL, {w_o}, layer.out));
-    TENON_SDK_TRY(group(static_cast<std::int32_t>(norm2), TENON_EPILOGUE_SILU_MUL, {w_gate, w_up},
-                        layer.gate_up));
-    TENON_SDK_TRY(group(-1, TENON_EPILOGUE_RESIDUAL, {w_down}, layer.down));
+  Status declare_layer(std::size_t index, Layer& layer, tenon_attention_layer& attention) {
+    const std::string name = "blk." + std::to_string(index) + ".",
+                      module = "model.layers." + std::to_string(index) + ".";
+    const bool local =
+        shape_.window > 0 && (static_cast<std::int64_t>(index) + 1) % family_->global_every != 0;
+    attention = {local ? kLocalRopeBase : shape_.rope_base,
+                 local ? static_cast<std::int32_t>(shape_.window) : 0, -1, -1, 0};
+    TENON_SDK_TRY(declare_attention_block(name, module + "self_attn.", layer, attention));
+    TENON_SDK_TRY(declare_feed_forward(name, module + "mlp.", layer));
     TENON_SDK_TRY(builder_.port(str_of(name + "after_attention"), &layer.after_attention));
     return builder_.port(str_of(name + "after_feed_forward"), &layer.after_feed_forward);
   }
 
+  Status declare_attention_block(const std::string& name, const std::string& module, Layer& layer,
+                                 tenon_attention_layer& attention) {
+    const std::int64_t q = shape_.q_heads * shape_.head_dim, kv = shape_.kv_heads * shape_.head_dim,
+                       d = shape_.width;
+    std::int32_t before = -1, after = -1;
+    std::uint32_t w_q, w_k, w_v, w_o;
+    TENON_SDK_TRY(norm(name + "attn_norm", d, before));
+    if (family_->gemma_norms) {
+      TENON_SDK_TRY(norm(name + "post_attention_norm", d, after));
+      TENON_SDK_TRY(norm(name + "attn_q_norm", shape_.head_dim, attention.q_norm));
+      TENON_SDK_TRY(norm(name + "attn_k_norm", shape_.head_dim, attention.k_norm));
+    }
+    TENON_SDK_TRY(site({name + "attn_q", module + "q_proj", q, d, TENON_SPLIT_Q_HEADS,
+                        TENON_SPLIT_NONE, shape_.q_heads},
+                       w_q));
+    TENON_SDK_TRY(site({name + "attn_k", module + "k_proj", kv, d, TENON_SPLIT_KV_HEADS,
+                        TENON_SPLIT_NONE, shape_.kv_heads},
+                       w_k));
+    TENON_SDK_TRY(site({name + "attn_v", module + "v_proj", kv, d, TENON_SPLIT_KV_HEADS}, w_v));
+    TENON_SDK_TRY(
+        site({name + "attn_output", module + "o_proj", d, q, TENON_SPLIT_NONE, TENON_SPLIT_Q_HEADS},
+             w_o));
+    TENON_SDK_TRY(group(before, TENON_EPILOGUE_NONE, -1, {w_q, w_k, w_v}, layer.qkv));
+    return group(-1, TENON_EPILOGUE_RESIDUAL, after, {w_o}, layer.out);
+  }
+
+  Status declare_feed_forward(const std::string& name, const std::string& module, Layer& layer) {
+    const std::int64_t d = shape_.width, inner = shape_.feed_forward;
+    std::int32_t before = -1, after = -1;
+    std::uint32_t gate, up, down;
+    TENON_SDK_TRY(norm(name + "ffn_norm", d, before));
+    if (family_->gemma_norms) TENON_SDK_TRY(norm(name + "post_ffw_norm", d, after));
+    TENON_SDK_TRY(
+        site({name + "ffn_gate", module + "gate_proj", inner, d, TENON_SPLIT_FEED_FORWARD}, gate));
+    TENON_SDK_TRY(
+        site({name + "ffn_up", module + "up_proj", inner, d, TENON_SPLIT_FEED_FORWARD}, up));
+    TENON_SDK_TRY(site({name + "ffn_down", module + "down_proj", d, inner, TENON_SPLIT_NONE,
+                        TENON_SPLIT_FEED_FORWARD},
+                       down));
+    TENON_SDK_TRY(group(before, family_->gate, -1, {gate, up}, layer.gate_up));
+    return group(-1, TENON_EPILOGUE_RESIDUAL, after, {down}, layer.down);
+  }
+
   Status declare_head() {
-    std::uint32_t norm, output = embedding_;
+    std::int32_t before = -1;
+    std::uint32_t output = embedding_;
     std::int64_t n = 0, k = 0;
-    TENON_SDK_TRY(builder_.param(str_of("output_norm.weight"), shape_.width, &norm));
+    TENON_SDK_TRY(norm("output_norm", shape_.width, before));
     if (builder_.tensor_shape(str_of("output.weight"), &n, &k))
-      TENON_SDK_TRY(
-          builder_.site(str_of("output.weight"), shape_.vocabulary, shape_.width, &output));
-    return group(static_cast<std::int32_t>(norm), TENON_EPILOGUE_NONE, {output}, head_);
+      TENON_SDK_TRY(site({"output", "lm_head", shape_.vocabulary, shape_.width}, output));
+    return group(before, TENON_EPILOGUE_NONE, -1, {output}, head_);
   }
 
   tenon::sdk::BuilderService builder_;
   tenon::sdk::OpsService ops_;
   std::string prefix_;
+  const Family* family_ = nullptr;
   Shape shape_;
   std::uint32_t embedding_ = 0, head_ = 0;
   std::vector<Layer> layers_;

@@ -4,10 +4,12 @@
 #include <algorithm>
 #include <vector>
 
+#include "tenon/sdk/page_budget.hpp"
 #include "tenon/sdk/plugin.hpp"
 
 namespace {
 
+using tenon::sdk::PageBudget;
 using tenon::sdk::Status;
 
 class Fcfs {
@@ -19,19 +21,13 @@ class Fcfs {
 
   Status plan(const tenon_schedule_view* view, tenon_plan* out) {
     out->n_items = out->n_preempt = 0;
-    std::int64_t free = view->free_pages;
-    if (continue_prompts(view, free, out) || admit(view, free, out)) return {};
-    decode(view, free, out);
+    PageBudget budget(*view);
+    if (continue_prompts(view, budget, out) || admit(view, budget, out)) return {};
+    decode(view, budget, out);
     return {};
   }
 
  private:
-  static std::int64_t pages_for(const tenon_schedule_view* view, const tenon_request_view& r,
-                                std::int64_t end) {
-    const std::int64_t pages = (end + view->page_tokens - 1) / view->page_tokens;
-    return std::max<std::int64_t>(0, pages - r.held_pages) + r.extra_pages;
-  }
-
   std::int32_t end_of(const tenon_request_view& r) const {
     return chunk_ > 0
                ? static_cast<std::int32_t>(std::min<std::int64_t>(r.known, r.computed + chunk_))
@@ -41,50 +37,58 @@ class Fcfs {
   static bool in_prompt(const tenon_request_view& r) { return r.known - r.computed > 1; }
 
   // Chunks: the earliest running sequence whose prompt is not done yet goes on, alone.
-  bool continue_prompts(const tenon_schedule_view* view, std::int64_t free, tenon_plan* out) const {
+  bool continue_prompts(const tenon_schedule_view* view, const PageBudget& budget,
+                        tenon_plan* out) const {
     for (std::uint32_t i = 0; i < view->n_running; ++i) {
       const tenon_request_view& r = view->running[i];
-      if (!in_prompt(r) || pages_for(view, r, end_of(r)) > free) continue;
-      out->items[out->n_items++] = {r.id, r.computed, end_of(r)};
+      if (!in_prompt(r)) continue;
+      const std::int32_t end = budget.furthest(r, end_of(r));
+      if (end == r.computed) continue;
+      out->items[out->n_items++] = {r.id, r.computed, end};
       return true;
     }
     return false;
   }
 
-  bool admit(const tenon_schedule_view* view, std::int64_t free, tenon_plan* out) const {
+  // A prompt enters whole. One that no step could hold, because it is longer than a window's pool,
+  // enters alone and goes on by what fits.
+  bool admit(const tenon_schedule_view* view, PageBudget budget, tenon_plan* out) const {
     std::int64_t tokens = 0;
     for (std::uint32_t i = 0; i < view->n_waiting && out->n_items < out->max_items; ++i) {
       const tenon_request_view& r = view->waiting[i];
       const std::int64_t work = end_of(r) - r.computed;
       // Room for the whole sequence so far and the token that follows, so that a prompt is not
       // preempted by its own first decode.
-      const std::int64_t pages = pages_for(view, r, std::min(r.known + 1, r.limit));
-      if (view->n_running + out->n_items >= static_cast<std::uint64_t>(max_sequences_) ||
-          pages > free)
+      const std::int32_t room = std::min(r.known + 1, r.limit);
+      if (view->n_running + out->n_items >= static_cast<std::uint64_t>(max_sequences_)) break;
+      if (!budget.fits(r, room)) {
+        const bool alone = view->n_running + out->n_items == 0;
+        const std::int32_t end = alone ? budget.furthest(r, end_of(r)) : r.computed;
+        if (end > r.computed) out->items[out->n_items++] = {r.id, r.computed, end};
         break;
+      }
       if (out->n_items > 0 && (chunk_ > 0 || tokens + work > max_batch_tokens_)) break;
       out->items[out->n_items++] = {r.id, r.computed, end_of(r)};
       tokens += work;
-      free -= pages;
+      budget.take(r, room);
     }
     return out->n_items > 0;
   }
 
   // One token each. Who needs a page when none is left takes those of the last arrival.
-  void decode(const tenon_schedule_view* view, std::int64_t free, tenon_plan* out) const {
+  void decode(const tenon_schedule_view* view, PageBudget budget, tenon_plan* out) const {
     std::uint32_t last = view->n_running;
     for (std::uint32_t i = 0; i < last && out->n_items < out->max_items; ++i) {
       const tenon_request_view& r = view->running[i];
       const std::int32_t end = std::min(r.computed + 1, r.known);
-      const std::int64_t pages = pages_for(view, r, end);
-      while (pages > free && last > i + 1) {
+      while (!budget.fits(r, end) && last > i + 1) {
         const tenon_request_view& victim = view->running[--last];
         out->preempt[out->n_preempt++] = victim.id;
-        free += victim.freed_pages;
+        budget.give_back(victim);
       }
-      if (pages > free || end == r.computed) continue;
+      if (!budget.fits(r, end) || end == r.computed) continue;
       out->items[out->n_items++] = {r.id, r.computed, end};
-      free -= pages;
+      budget.take(r, end);
     }
   }
 

@@ -14,24 +14,24 @@ struct FakeCache {
   std::vector<std::uint32_t> answer;
   bool use_fails = false;
 
-  sdk::Status lookup(const tenon_cache_key*, std::uint32_t, std::uint32_t* pages,
-                     std::uint32_t* n) {
+  sdk::Status lookup(std::uint32_t, const tenon_cache_key*, std::uint32_t n, std::uint32_t* pages) {
+    std::fill_n(pages, n, TENON_NO_PAGE);
     std::copy(answer.begin(), answer.end(), pages);
-    *n = static_cast<std::uint32_t>(answer.size());
     return {};
   }
-  sdk::Status use(const std::uint32_t*, std::uint32_t) {
+  sdk::Status use(std::uint32_t, const std::uint32_t*, std::uint32_t) {
     return use_fails ? sdk::Status(TENON_INTERNAL, "use") : sdk::Status();
   }
-  sdk::Status commit(const tenon_cache_key*, std::uint32_t, std::int32_t, std::int32_t* accepted) {
+  sdk::Status commit(std::uint32_t, const tenon_cache_key*, std::uint32_t, std::int32_t,
+                     std::int32_t* accepted) {
     *accepted = 1;
     return {};
   }
-  sdk::Status offer(tenon_page_offer*, std::uint32_t, std::uint32_t* n) {
+  sdk::Status offer(std::uint32_t, tenon_page_offer*, std::uint32_t, std::uint32_t* n) {
     *n = 0;
     return {};
   }
-  void evicted(std::uint32_t) {}
+  void evicted(std::uint32_t, std::uint32_t) {}
 
   iface::Cache wrap() {
     return {&sdk::CacheTable<FakeCache>::table, reinterpret_cast<tenon_instance*>(this), nullptr};
@@ -56,7 +56,7 @@ std::string error_of(const auto& result) { return result.ok() ? "" : result.erro
 TEST(KvMemory, ACacheAnswersOnlyWithPagesThatWereOfferedUnderTheKey) {
   FakeCache first, second;
   FakeBackend backend;
-  KvMemory memory({.n_pages = 4}, backend.wrap(), {first.wrap(), second.wrap()});
+  KvMemory memory({.n_pages = 4}, {backend.wrap()}, {first.wrap(), second.wrap()});
   const tenon_cache_key keys[] = {{1, 1}, {2, 2}};
   std::uint32_t held[2], pages[2];
   for (int i = 0; i < 2; ++i) {
@@ -68,6 +68,9 @@ TEST(KvMemory, ACacheAnswersOnlyWithPagesThatWereOfferedUnderTheKey) {
     return error_of(memory.lookup(keys, pages));
   };
   EXPECT_EQ(lookup({held[0], held[1]}), "");
+  EXPECT_EQ(lookup({TENON_NO_PAGE, held[1]}), "");
+  EXPECT_EQ(pages[0], TENON_NO_PAGE);
+  EXPECT_EQ(pages[1], held[1]);
   EXPECT_EQ(lookup({held[1], held[0]}), "TENON-R033");  // kept, but not under these keys
   EXPECT_EQ(lookup({held[0], held[0]}), "TENON-R033");
   EXPECT_EQ(lookup({99}), "TENON-R033");
@@ -80,7 +83,7 @@ TEST(KvMemory, ACacheAnswersOnlyWithPagesThatWereOfferedUnderTheKey) {
 TEST(KvMemory, ACopyThatFailsLeavesThePagesAsTheyWere) {
   FakeBackend backend;
   FakeCache cache;
-  KvMemory memory({.n_pages = 3}, backend.wrap(), {cache.wrap()});
+  KvMemory memory({.n_pages = 3}, {backend.wrap()}, {cache.wrap()});
   std::uint32_t page = *memory.take();
   ASSERT_TRUE(memory.commit({1, 1}, page, 0).ok());  // the cache's and the sequence's
   const std::uint32_t before = page;

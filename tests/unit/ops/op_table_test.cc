@@ -16,9 +16,10 @@ ModelShape model() {
   out.weights = {{"a", 64, 96, TENON_LAYOUT_Q4M32, 3840},
                  {"b", 64, 96, TENON_LAYOUT_Q4M32, 3840},
                  {"norm", 1, 96, TENON_LAYOUT_F32, 384}};
-  out.groups = {{{0, 1}, TENON_EPILOGUE_NONE, 2, 1e-5},
-                {{0}, TENON_EPILOGUE_RESIDUAL, -1, 0},
-                {{0, 1}, TENON_EPILOGUE_SILU_MUL, -1, 0}};
+  out.groups = {{{0, 1}, TENON_EPILOGUE_NONE, 2, -1, 1e-5},
+                {{0}, TENON_EPILOGUE_RESIDUAL, -1, -1, 0},
+                {{0, 1}, TENON_EPILOGUE_SILU_MUL, -1, -1, 0},
+                {{0, 1}, TENON_EPILOGUE_GELU_MUL, -1, -1, 0}};
   return out;
 }
 
@@ -43,7 +44,7 @@ Shaped shape_of(const tenon_hdr* op, std::vector<Tensor*> in, std::size_t outs) 
 }
 
 tenon_op_linear_group linear(std::uint32_t group) {
-  return {{sizeof(tenon_op_linear_group), TENON_OP_LINEAR_GROUP, nullptr}, group, 0};
+  return {{sizeof(tenon_op_linear_group), TENON_OP_LINEAR_GROUP, nullptr}, group, 0, nullptr};
 }
 
 TEST(OpTable, LinearGroupGivesOneOutputPerWeight) {
@@ -57,14 +58,29 @@ TEST(OpTable, LinearGroupGivesOneOutputPerWeight) {
 
 TEST(OpTable, LinearGroupRefusesWhatDoesNotFit) {
   Tensor x = matrix(5, 95), good = matrix(5, 96), residual = matrix(5, 63);
-  const auto first = linear(0), second = linear(1), gated = linear(2), none = linear(9);
+  const auto first = linear(0), second = linear(1), gated = linear(2), gelu = linear(3),
+             none = linear(9);
   EXPECT_EQ(shape_of(&first.hdr, {&x}, 2).error,
             "TENON-R020 op linear_group: wrong shape of x; found f32[5, 95]; expected f32[5, 96]");
   EXPECT_NE(shape_of(&first.hdr, {&good}, 1).error, "");
   EXPECT_NE(shape_of(&second.hdr, {&good}, 1).error, "");
   EXPECT_NE(shape_of(&second.hdr, {&good, &residual}, 1).error, "");
   EXPECT_EQ(shape_of(&gated.hdr, {&good}, 1).error, "");
+  EXPECT_EQ(shape_of(&gelu.hdr, {&good}, 1).error, "");
   EXPECT_NE(shape_of(&none.hdr, {&good}, 1).error, "");
+}
+
+TEST(OpTable, AddTakesTwoOfOneShapeAndANormOfTheirWidth) {
+  Tensor x = matrix(5, 96), r = matrix(5, 96), other = matrix(4, 96), narrow = matrix(5, 64);
+  tenon_op_add op{{sizeof op, TENON_OP_ADD, nullptr}, 2, 0, 1e-5};
+  EXPECT_EQ(shape_of(&op.hdr, {&x, &r}, 1).error, "");
+  EXPECT_NE(shape_of(&op.hdr, {&x, &other}, 1).error, "");
+  EXPECT_NE(shape_of(&op.hdr, {&x}, 1).error, "");
+  EXPECT_NE(shape_of(&op.hdr, {&narrow, &narrow}, 1).error, "");
+  op.norm = 0;
+  EXPECT_NE(shape_of(&op.hdr, {&x, &r}, 1).error, "");
+  op.norm = -1;
+  EXPECT_EQ(shape_of(&op.hdr, {&narrow, &narrow}, 1).error, "");
 }
 
 TEST(OpTable, GatherTakesIdsAndAWeightOrABase) {
@@ -72,7 +88,7 @@ TEST(OpTable, GatherTakesIdsAndAWeightOrABase) {
   ids.dtype = kInt32;
   ids.rank = 1;
   ids.shape = {4, 1};
-  tenon_op_gather op{{sizeof op, TENON_OP_GATHER, nullptr}, 0, 0};
+  tenon_op_gather op{{sizeof op, TENON_OP_GATHER, nullptr}, 0, 0, 1};
   EXPECT_EQ(shape_of(&op.hdr, {&ids}, 1).out[0].shape[1], 96);
   op.weight = -1;
   EXPECT_EQ(shape_of(&op.hdr, {&ids, &base}, 1).out[0].shape, (std::array<std::int64_t, 2>{4, 40}));

@@ -27,6 +27,7 @@ struct FakeBackend {
   sdk::Status load_weight(const tenon_weight*) { return {}; }
   sdk::Status prepare_linear_group(const tenon_linear_group*) { return {}; }
   sdk::Status prepare_attend(const tenon_attend_prepare*) { return {}; }
+  void free_weight(uint32_t) {}
   uint64_t kv_page_bytes(uint32_t) { return 1; }
   sdk::Status kv_create(uint32_t, uint32_t) { return {}; }
   sdk::Status kv_copy_page(uint32_t, uint32_t, uint32_t) { return {}; }
@@ -79,16 +80,18 @@ struct FakeScheduler {
 
 struct FakeCache {
   bool use_fails = false, commit_fails = false;
-  sdk::Status lookup(const tenon_cache_key*, uint32_t, uint32_t*, uint32_t* n) {
-    *n = 0;
+  sdk::Status lookup(uint32_t, const tenon_cache_key*, uint32_t n, uint32_t* pages) {
+    std::fill_n(pages, n, TENON_NO_PAGE);
     return {};
   }
-  sdk::Status use(const uint32_t*, uint32_t) { return use_fails ? kFails : sdk::Status(); }
-  sdk::Status commit(const tenon_cache_key*, uint32_t, std::int32_t, std::int32_t*) {
+  sdk::Status use(uint32_t, const uint32_t*, uint32_t) {
+    return use_fails ? kFails : sdk::Status();
+  }
+  sdk::Status commit(uint32_t, const tenon_cache_key*, uint32_t, std::int32_t, std::int32_t*) {
     return commit_fails ? kFails : sdk::Status();
   }
-  sdk::Status offer(tenon_page_offer*, uint32_t, uint32_t*) { return {}; }
-  void evicted(uint32_t) {}
+  sdk::Status offer(uint32_t, tenon_page_offer*, uint32_t, uint32_t*) { return {}; }
+  void evicted(uint32_t, uint32_t) {}
 };
 
 // The tokenizer is a real one.
@@ -121,7 +124,7 @@ struct Scripted {
   OpDispatch dispatch{&shape, device, &tensors};
   std::optional<Executor> executor;
   KvMemory kv{
-      {.n_pages = 8}, device, {wrap<iface::Cache>(cache, sdk::CacheTable<FakeCache>::table)}};
+      {.n_pages = 8}, {device}, {wrap<iface::Cache>(cache, sdk::CacheTable<FakeCache>::table)}};
   std::optional<Engine> engine;
 
   Scripted() {
@@ -132,13 +135,13 @@ struct Scripted {
     model.pool = &tensors;
     executor.emplace(
         &shape, &dispatch, device, wrap<iface::Model>(model, sdk::ModelTable<FakeModel>::table),
-        iface::Attention(&no_attention, nullptr, nullptr), std::vector<std::int32_t>{0});
+        iface::Attention(&no_attention, nullptr, nullptr), std::vector<tenon_layer_plan>{{0, 0}});
     engine.emplace(
         EngineParts{&shape,
                     &tokenizer_of().tokenizer(),
                     wrap<iface::Scheduler>(scheduler, sdk::SchedulerTable<FakeScheduler>::table),
                     &*executor,
-                    &kv,
+                    {&kv},
                     256,
                     {}});
   }

@@ -15,12 +15,22 @@ struct Case {
   std::int32_t free_pages = 10;
 
   Status check() {
+    // Every page of a request is its own.
+    std::vector<tenon_request_pages> pages;
+    pages.reserve(waiting.size() + running.size());
+    for (std::vector<tenon_request_view>* list : {&waiting, &running})
+      for (tenon_request_view& r : *list) {
+        pages.push_back({0, r.held_pages});
+        r.pages = &pages.back();
+      }
+    const tenon_pool_view pool{free_pages, 0};
     const tenon_schedule_view view{{sizeof view, 0, nullptr},
                                    waiting.data(),
                                    static_cast<std::uint32_t>(waiting.size()),
                                    static_cast<std::uint32_t>(running.size()),
                                    running.data(),
-                                   free_pages,
+                                   &pool,
+                                   1,
                                    64};
     const tenon_plan plan{{sizeof plan, 0, nullptr},
                           items.data(),
@@ -37,10 +47,9 @@ struct Case {
   }
 };
 
-// id, arrival, known, computed, prompt, limit, held, extra, freed
 tenon_request_view request(std::uint64_t id, std::int32_t known, std::int32_t computed,
                            std::int32_t held) {
-  return {id, id, known, computed, known, 1000, held, 0, held, 0};
+  return {id, id, known, computed, known, 1000, held, 0, nullptr};
 }
 
 TEST(PlanCheck, ALegalPlanPasses) {

@@ -32,15 +32,22 @@ class Simulation {
   bool step() {
     if (live_.empty()) return false;
     std::vector<tenon_request_view> waiting, running;
-    for (const Simulated& r : live_)
+    std::vector<tenon_request_pages> pages;
+    pages.reserve(live_.size());
+    for (const Simulated& r : live_) {
+      pages.push_back({0, r.pages});
       (r.running ? running : waiting)
-          .push_back({r.id, r.id, r.known, r.computed, r.prompt, r.limit, r.pages, 0, r.pages, 0});
+          .push_back(
+              {r.id, r.id, r.known, r.computed, r.prompt, r.limit, r.pages, 0, &pages.back()});
+    }
+    const tenon_pool_view pool{free_, 0};
     const tenon_schedule_view view{{sizeof view, 0, nullptr},
                                    waiting.data(),
                                    static_cast<std::uint32_t>(waiting.size()),
                                    static_cast<std::uint32_t>(running.size()),
                                    running.data(),
-                                   free_,
+                                   &pool,
+                                   1,
                                    64};
     items_.resize(live_.size());
     preempt_.resize(running.size());

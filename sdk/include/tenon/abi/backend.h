@@ -56,7 +56,7 @@ typedef struct tenon_attend_prepare {
   const int32_t* spec_of_layer; /* [layers] */
   uint32_t n_specs;
   int32_t context; /* positions are below this */
-  const double* rope; /* cos and sin: [context, rope_dims / 2, 2]; made once by the core */
+  const double* const* rope; /* [layers]: cos and sin, [context, rope_dims / 2, 2]; made once by the core, layers of one base share a table */
 } tenon_attend_prepare;
 
 typedef struct tenon_backend_v1 {
@@ -82,9 +82,14 @@ typedef struct tenon_backend_v1 {
    */
   tenon_status (*read)(tenon_instance* self, const void* from, void* to, uint64_t bytes, tenon_call* call);
   /*
-   * [load] Takes a weight in, in whatever form the kernels like.
+   * [control] Takes a weight in, in whatever form the kernels like. Also between steps: adapters
+   * come and go.
    */
   tenon_status (*load_weight)(tenon_instance* self, const tenon_weight* weight, tenon_call* call);
+  /*
+   * [control] Gives up a weight that no prepared group names; its id may be loaded again.
+   */
+  void (*free_weight)(tenon_instance* self, uint32_t id);
   /*
    * [load] After the weights that it names.
    */
@@ -126,14 +131,15 @@ TENON_STATIC_ASSERT(offsetof(tenon_backend_v1, free) == 32, "append only");
 TENON_STATIC_ASSERT(offsetof(tenon_backend_v1, write) == 40, "append only");
 TENON_STATIC_ASSERT(offsetof(tenon_backend_v1, read) == 48, "append only");
 TENON_STATIC_ASSERT(offsetof(tenon_backend_v1, load_weight) == 56, "append only");
-TENON_STATIC_ASSERT(offsetof(tenon_backend_v1, prepare_linear_group) == 64, "append only");
-TENON_STATIC_ASSERT(offsetof(tenon_backend_v1, prepare_attend) == 72, "append only");
-TENON_STATIC_ASSERT(offsetof(tenon_backend_v1, kv_page_bytes) == 80, "append only");
-TENON_STATIC_ASSERT(offsetof(tenon_backend_v1, kv_create) == 88, "append only");
-TENON_STATIC_ASSERT(offsetof(tenon_backend_v1, kv_copy_page) == 96, "append only");
-TENON_STATIC_ASSERT(offsetof(tenon_backend_v1, kv_poison_page) == 104, "append only");
-TENON_STATIC_ASSERT(offsetof(tenon_backend_v1, call) == 112, "append only");
-TENON_STATIC_ASSERT(offsetof(tenon_backend_v1, sync) == 120, "append only");
+TENON_STATIC_ASSERT(offsetof(tenon_backend_v1, free_weight) == 64, "append only");
+TENON_STATIC_ASSERT(offsetof(tenon_backend_v1, prepare_linear_group) == 72, "append only");
+TENON_STATIC_ASSERT(offsetof(tenon_backend_v1, prepare_attend) == 80, "append only");
+TENON_STATIC_ASSERT(offsetof(tenon_backend_v1, kv_page_bytes) == 88, "append only");
+TENON_STATIC_ASSERT(offsetof(tenon_backend_v1, kv_create) == 96, "append only");
+TENON_STATIC_ASSERT(offsetof(tenon_backend_v1, kv_copy_page) == 104, "append only");
+TENON_STATIC_ASSERT(offsetof(tenon_backend_v1, kv_poison_page) == 112, "append only");
+TENON_STATIC_ASSERT(offsetof(tenon_backend_v1, call) == 120, "append only");
+TENON_STATIC_ASSERT(offsetof(tenon_backend_v1, sync) == 128, "append only");
 
 #ifdef __cplusplus
 }

@@ -15,6 +15,16 @@ extern "C" {
 #define TENON_BUILDER_ID "tenon.builder/1"
 
 /*
+ * Along what a weight's rows or columns may be cut when ranks share a model.
+ */
+typedef enum tenon_split {
+  TENON_SPLIT_NONE = 0,
+  TENON_SPLIT_Q_HEADS = 1,
+  TENON_SPLIT_KV_HEADS = 2,
+  TENON_SPLIT_FEED_FORWARD = 3,
+} tenon_split;
+
+/*
  * The stream of a decoder-only model.
  */
 typedef struct tenon_decoder {
@@ -23,7 +33,24 @@ typedef struct tenon_decoder {
   int32_t width;
   int32_t vocabulary;
   int32_t context; /* longest sequence the model was made for */
+  int32_t feed_forward; /* inner width of the feed-forward */
+  int32_t reserved; /* 0 */
 } tenon_decoder;
+
+/*
+ * A linear place of the host: its weight, what adapters call it, and how it may be cut.
+ */
+typedef struct tenon_site {
+  tenon_hdr hdr;
+  tenon_str name; /* the tensor's name in the file */
+  tenon_str module; /* dotted path of the published module, e.g. "model.layers.0.self_attn.q_proj"; adapters bind by it; empty: none */
+  int64_t n; /* outputs */
+  int64_t k; /* inputs */
+  int32_t split_n; /* tenon_split: what the outputs are */
+  int32_t split_k; /* tenon_split: what the inputs are */
+  int32_t paired_heads; /* > 0: within each of so many heads the file keeps rows 0, d/2, 1, d/2 + 1, ... of the published module */
+  int32_t reserved; /* 0 */
+} tenon_site;
 
 typedef struct tenon_builder_v1 {
   tenon_hdr hdr;
@@ -50,11 +77,10 @@ typedef struct tenon_builder_v1 {
    */
   int32_t (*tensor_shape)(void* ctx, tenon_str name, int64_t* n, int64_t* k);
   /*
-   * [load] Primitive 1, linear: declares the weight [n, k] of the tensor `name` and gives its id.
-   * A wrong shape, a missing tensor or a type without a codec is refused by name. n: outputs; k:
-   * inputs; out: weight id.
+   * [load] Primitive 1, linear: declares a weight and gives its id. A wrong shape, a missing
+   * tensor or a type without a codec is refused by name. site: borrowed; out: weight id.
    */
-  tenon_status (*site)(void* ctx, tenon_str name, int64_t n, int64_t k, uint32_t* out, tenon_call* call);
+  tenon_status (*site)(void* ctx, const tenon_site* site, uint32_t* out, tenon_call* call);
   /*
    * [load] Primitive 3, param: declares the vector [n] of the tensor `name` (norm scales). out:
    * weight id.

@@ -14,6 +14,8 @@ extern "C" {
  */
 #define TENON_CACHE_ID "tenon.cache/1"
 
+#define TENON_NO_PAGE 0xffffffffu /* An answer of lookup(): nothing is kept under this key. */
+
 /*
  * Identity of one full page and all before it: model, tokenizer, plugins and their parameters,
  * salt, tokens. Made by the core.
@@ -35,28 +37,28 @@ typedef struct tenon_page_offer {
 typedef struct tenon_cache_v1 {
   tenon_hdr hdr;
   /*
-   * [control] The longest run of keys, from the first on, whose pages are kept. Pure: it does not
-   * count as use. pages: room for n_keys.
+   * [control] For each key the page of `spec` that is kept under it, or TENON_NO_PAGE. Pure: it
+   * does not count as use. keys: of one sequence, in order; pages: room for n_keys.
    */
-  tenon_status (*lookup)(tenon_instance* self, const tenon_cache_key* keys, uint32_t n_keys, uint32_t* pages, uint32_t* n_hit, tenon_call* call);
+  tenon_status (*lookup)(tenon_instance* self, uint32_t spec, const tenon_cache_key* keys, uint32_t n_keys, uint32_t* pages, tenon_call* call);
   /*
    * [control] These pages now serve a sequence, or have served it until now; some may be unknown
    * to the cache.
    */
-  tenon_status (*use)(tenon_instance* self, const uint32_t* pages, uint32_t n_pages, tenon_call* call);
+  tenon_status (*use)(tenon_instance* self, uint32_t spec, const uint32_t* pages, uint32_t n_pages, tenon_call* call);
   /*
-   * [control] A page has become valid on all layers. `accepted` 1: the cache keeps it and the core
-   * counts a reference. depth: index of the page in its sequence.
+   * [control] A page has become valid on all layers of its spec. `accepted` 1: the cache keeps it
+   * and the core counts a reference. depth: index of the page in its sequence.
    */
-  tenon_status (*commit)(tenon_instance* self, const tenon_cache_key* key, uint32_t page, int32_t depth, int32_t* accepted, tenon_call* call);
+  tenon_status (*commit)(tenon_instance* self, uint32_t spec, const tenon_cache_key* key, uint32_t page, int32_t depth, int32_t* accepted, tenon_call* call);
   /*
-   * [control] Up to `max` pages to let go, in any order. The core may take none.
+   * [control] Up to `max` pages of `spec` to let go, in any order. The core may take none.
    */
-  tenon_status (*offer)(tenon_instance* self, tenon_page_offer* out, uint32_t max, uint32_t* n, tenon_call* call);
+  tenon_status (*offer)(tenon_instance* self, uint32_t spec, tenon_page_offer* out, uint32_t max, uint32_t* n, tenon_call* call);
   /*
    * [control] The core has taken this page; the cache forgets it.
    */
-  void (*evicted)(tenon_instance* self, uint32_t page);
+  void (*evicted)(tenon_instance* self, uint32_t spec, uint32_t page);
 } tenon_cache_v1;
 TENON_STATIC_ASSERT(offsetof(tenon_cache_v1, lookup) == 16, "append only");
 TENON_STATIC_ASSERT(offsetof(tenon_cache_v1, use) == 24, "append only");

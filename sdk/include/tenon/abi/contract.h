@@ -8,15 +8,17 @@
  * (float)s_x, acc_m);  y = acc + acc_m f32 products: one chain per output in ascending K: acc =
  * fma(w, x, acc) 2  activations per row and group of 32: tenon_quantise32; the sum s_x is taken
  * after rounding 3  other sums: 16 lanes, lane = index mod 16, then halving 8, 4, 2, 1: tenon_sum16
- *  4  RMS norm: r = 1 / sqrt(sum16(fma x*x) / n + eps);  y = (x * r) * w
- *  5  rope: (a, b) -> (fma(a, c, -(b * s)), fma(a, s, b * c)), c and s rounded once from double
- *  6  K (after rope) and V are kept as f16 (round to nearest even) and read back from there, also
- * those of this step 7  scores: one chain over the head's values, acc = fma(q, k, acc), then *
+ *  4  RMS norm: r = 1 / sqrt(sum16(fma x*x) / n + eps);  y = (x * r) * w; of a query or key head
+ * before rope 5  rope: (a, b) -> (fma(a, c, -(b * s)), fma(a, s, b * c)), c and s rounded once from
+ * double 6  K (after rope) and V are kept as f16 (round to nearest even) and read back from there,
+ * also those of this step 7  scores: one chain over the head's values, acc = fma(q, k, acc), then *
  * scale 8  keys are cut at absolute multiples of 64; in a chunk: m = max, p = tenon_exp(s - m), l =
  * sum16(p) over the 64 places (masked: 0), o_d = one chain over keys, fma(p, v, o_d); chunks fold
  * left: M' = max(M, m), a = tenon_exp(M - M'), b = tenon_exp(m - M');  L = fma(l, b, L * a);  O_d =
- * fma(o_d, b, O_d * a);  at the end O_d / L a masked key takes part in nothing 9  residual: r + y;
- * gate: tenon_silu(g) * u 10  random numbers: tenon_random(seed, position, site) */
+ * fma(o_d, b, O_d * a);  at the end O_d / L a masked key takes part in nothing 9  residual: r + y,
+ * y normed first where a group says so; gate: tenon_silu(g) * u or tenon_gelu(g) * u; embeddings: w
+ * * (float)scale; low rank: t_i and d_n one f32 chain each as in 1, y + (float)scale * d_n 10
+ * random numbers: tenon_random(seed, position, site) */
 #ifndef TENON_ABI_CONTRACT_H_
 #define TENON_ABI_CONTRACT_H_
 
@@ -59,6 +61,15 @@ static inline float tenon_exp(float x) {
 }
 
 static inline float tenon_silu(float x) { return x / (1.0f + tenon_exp(-x)); }
+
+/* The tanh form of GELU: 0.5 x (1 + tanh(u)) = x / (1 + e^(-2u)), u = sqrt(2 / pi) (x + 0.044715
+ * x^3). */
+#define TENON_GELU_CUBIC 0.044715f
+#define TENON_GELU_SCALE (-1.5957691216f) /* -2 sqrt(2 / pi) */
+static inline float tenon_gelu(float x) {
+  const float inner = x * __builtin_fmaf(TENON_GELU_CUBIC, x * x, 1.0f);
+  return x / (1.0f + tenon_exp(TENON_GELU_SCALE * inner));
+}
 
 /* ln x for finite x > 0, from IEEE operations alone: x = 2^e * m, ln m = 2 atanh((m - 1) / (m +
  * 1)). */

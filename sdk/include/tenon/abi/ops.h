@@ -22,6 +22,7 @@ typedef enum tenon_op {
   TENON_OP_LINEAR_GROUP = 2,
   TENON_OP_ATTEND = 3,
   TENON_OP_SAMPLE = 4,
+  TENON_OP_ADD = 5,
 } tenon_op;
 
 /*
@@ -35,12 +36,13 @@ typedef enum tenon_layout {
 } tenon_layout;
 
 /*
- * What a linear group does with its products.
+ * What a linear group does with its products. gelu_mul takes the tanh form of GELU.
  */
 typedef enum tenon_epilogue {
   TENON_EPILOGUE_NONE = 0,
   TENON_EPILOGUE_RESIDUAL = 1,
   TENON_EPILOGUE_SILU_MUL = 2,
+  TENON_EPILOGUE_GELU_MUL = 3,
 } tenon_epilogue;
 
 /*
@@ -53,7 +55,19 @@ typedef enum tenon_rope_style {
 } tenon_rope_style;
 
 /*
- * The static question that a model's attention layers ask. Filled by the model.
+ * What one layer's attention has of its own.
+ */
+typedef struct tenon_attention_layer {
+  double rope_base;
+  int32_t window; /* a row at position t reads keys at positions above t - window; 0: all */
+  int32_t q_norm; /* weight id of an RMS norm's scale [head_dim], taken of every query head before rope; -1: none */
+  int32_t k_norm; /* the same for key heads */
+  int32_t reserved; /* 0 */
+} tenon_attention_layer;
+
+/*
+ * The static question that a model's attention layers ask. Filled by the model; borrowed during
+ * the call.
  */
 typedef struct tenon_attention_geometry {
   tenon_hdr hdr;
@@ -63,8 +77,9 @@ typedef struct tenon_attention_geometry {
   int32_t head_dim;
   int32_t rope_style; /* tenon_rope_style */
   int32_t rope_dims; /* even, <= head_dim */
-  double rope_base;
   double scale; /* scores are multiplied by it */
+  double norm_eps; /* of q_norm and k_norm */
+  const tenon_attention_layer* of_layer; /* [layers] */
 } tenon_attention_geometry;
 
 /*
@@ -75,7 +90,7 @@ typedef struct tenon_cache_spec {
   int32_t layers; /* how many layers keep state in this spec */
   int32_t kv_heads;
   int32_t head_dim;
-  int32_t reserved; /* 0 */
+  int32_t window; /* only pages that hold one of a sequence's last `window` tokens are kept; 0: all */
 } tenon_cache_spec;
 
 /*
@@ -88,10 +103,12 @@ typedef struct tenon_sequence_rows {
   int32_t position;
   int32_t n_pages; /* pages that hold positions [0, position + n_rows) */
   const uint32_t* pages; /* page ids in order of position; page p holds positions [64p, 64p + 64) */
+  int32_t first_page; /* pages before this one have left the spec's window and are no longer there; 0 in a spec without one */
+  int32_t reserved; /* 0 */
 } tenon_sequence_rows;
 
 /*
- * The step as attention sees it. Valid until the step has ended.
+ * The step as attention sees it, with the pages of one cache spec. Valid until the step has ended.
  */
 typedef struct tenon_attention_batch {
   tenon_hdr hdr;
@@ -105,14 +122,14 @@ typedef struct tenon_attention_batch {
  */
 typedef struct tenon_read_pages {
   const uint32_t* pages; /* page ids */
-  const int32_t* page_index; /* position / 64 of each page, ascending; null: 0, 1, 2, ... */
+  const int32_t* page_index; /* position / 64 of each page, ascending; null: first_index, first_index + 1, ... */
   int32_t n_pages;
-  int32_t reserved; /* 0 */
+  int32_t first_index; /* used when page_index is null */
 } tenon_read_pages;
 
 /*
  * Which keys each row may read, at page granularity; inside, a row reads the keys at positions up
- * to its own. Valid until the step has ended.
+ * to its own and within its layer's window. Valid until the step has ended.
  */
 typedef struct tenon_read_set {
   tenon_hdr hdr;
@@ -129,10 +146,34 @@ typedef struct tenon_linear_group {
   uint32_t id; /* dense, chosen by the core */
   int32_t epilogue; /* tenon_epilogue */
   int32_t norm; /* weight id of the RMS norm's scale (layout f32, one row), or -1: x as it is */
-  uint32_t n_weights; /* silu_mul: exactly 2 (gate, up), one output */
-  double norm_eps;
+  uint32_t n_weights; /* silu_mul and gelu_mul: exactly 2 (gate, up), one output */
+  double norm_eps; /* of norm and post_norm */
   const uint32_t* weights; /* weight ids; all share K */
+  int32_t post_norm; /* with epilogue residual: the products pass this RMS norm before they are added; or -1 */
+  int32_t reserved; /* 0 */
 } tenon_linear_group;
+
+/*
+ * What an adapter adds to one product: y += scale * B (A norm(x)). A: [rank, K], B: [N, rank],
+ * weights of layout f32.
+ */
+typedef struct tenon_low_rank {
+  uint32_t a; /* weight id */
+  uint32_t b; /* weight id */
+  double scale;
+  int32_t rank; /* 0: nothing */
+  int32_t reserved; /* 0 */
+} tenon_low_rank;
+
+/*
+ * Rows [row, row + n_rows) and what is added to their products, before the epilogue. Rows of no
+ * entry are computed as if there were none.
+ */
+typedef struct tenon_row_deltas {
+  int32_t row;
+  int32_t n_rows;
+  const tenon_low_rank* of_weight; /* one per weight of the group */
+} tenon_row_deltas;
 
 /*
  * A sparse change to one logit before sampling: z = (z > 0 ? z / repetition : z * repetition) +
@@ -179,16 +220,18 @@ typedef struct tenon_op_gather {
   tenon_hdr hdr; /* {sizeof, TENON_OP_GATHER, next} */
   int32_t weight; /* weight id, or -1: in[1] */
   int32_t reserved; /* 0 */
+  double scale; /* rows of a weight are multiplied by it; 1 otherwise */
 } tenon_op_gather;
 
 /*
  * in: x [rows, K]; with epilogue residual also r [rows, N]. out: one [rows, N_i] per weight;
- * silu_mul: one.
+ * silu_mul and gelu_mul: one. Low-rank deltas are the core's to add: plugins leave them null.
  */
 typedef struct tenon_op_linear_group {
   tenon_hdr hdr; /* {sizeof, TENON_OP_LINEAR_GROUP, next} */
   uint32_t group; /* tenon_linear_group.id */
-  int32_t reserved; /* 0 */
+  int32_t n_deltas;
+  const tenon_row_deltas* deltas; /* ascending rows; valid until the step has ended */
 } tenon_op_linear_group;
 
 /*
@@ -202,6 +245,16 @@ typedef struct tenon_op_attend {
   const tenon_attention_batch* batch;
   const tenon_read_set* read_set;
 } tenon_op_attend;
+
+/*
+ * in: x and r [rows, N]. out: r + x, or r + norm(x).
+ */
+typedef struct tenon_op_add {
+  tenon_hdr hdr; /* {sizeof, TENON_OP_ADD, next} */
+  int32_t norm; /* weight id of the RMS norm's scale, or -1 */
+  int32_t reserved; /* 0 */
+  double norm_eps;
+} tenon_op_add;
 
 /*
  * in: logits [rows, V]. No outputs: results are host memory, complete after the backend's sync.

@@ -16,6 +16,22 @@ extern "C" {
 #define TENON_SCHEDULER_ID "tenon.scheduler/1"
 
 /*
+ * What a request needs of one page pool, and what it would give back.
+ */
+typedef struct tenon_request_pages {
+  int32_t extra; /* pages it needs once beyond those that its tokens fill: copies of shared pages that it will write */
+  int32_t freed; /* pages that preempting it would make available: those that no other sequence holds */
+} tenon_request_pages;
+
+/*
+ * One page pool: there is one per cache spec. tenon/sdk/page_budget.hpp does the arithmetic.
+ */
+typedef struct tenon_pool_view {
+  int32_t free_pages; /* free, or held by caches alone and therefore evictable */
+  int32_t window; /* a sequence keeps only the pages of its last so many tokens; 0: all */
+} tenon_pool_view;
+
+/*
  * One live request.
  */
 typedef struct tenon_request_view {
@@ -25,10 +41,9 @@ typedef struct tenon_request_view {
   int32_t computed; /* tokens whose KV is valid; for a waiting request, those a prefix hit would give it */
   int32_t prompt; /* prompt tokens */
   int32_t limit; /* known never grows beyond this */
-  int32_t held_pages; /* pages it holds; 0 while waiting */
-  int32_t extra_pages; /* pages it needs once beyond ceil(tokens / 64): copies of shared pages that it will write */
-  int32_t freed_pages; /* pages that preempting it would make available: those that no other sequence holds */
+  int32_t held_pages; /* pages that its tokens have taken so far, those included that have left a window; 0 while waiting */
   int32_t reserved; /* 0 */
+  const tenon_request_pages* pages; /* one per pool */
 } tenon_request_view;
 
 /*
@@ -40,7 +55,8 @@ typedef struct tenon_schedule_view {
   uint32_t n_waiting;
   uint32_t n_running;
   const tenon_request_view* running; /* in the order of arrival */
-  int32_t free_pages; /* free, or held by caches alone and therefore evictable */
+  const tenon_pool_view* pools; /* at least one */
+  uint32_t n_pools;
   int32_t page_tokens; /* 64 */
 } tenon_schedule_view;
 

@@ -16,7 +16,8 @@ extern "C" {
 #define TENON_THREADS_ID "tenon.threads/1"
 
 /*
- * Runs stripe `stripe` of `count`. May not allocate, block or throw.
+ * Runs stripe `stripe` of `count`. May not allocate or throw; only the single stripe of a
+ * collective may block.
  */
 typedef void (*tenon_stripe_fn)(const void* args, uint32_t stripe, uint32_t count, uint32_t worker);
 

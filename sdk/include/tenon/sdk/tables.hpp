@@ -10,8 +10,12 @@
 #include "tenon/abi/builder.h"
 #include "tenon/abi/model.h"
 #include "tenon/abi/attention.h"
+#include "tenon/abi/adapter.h"
 #include "tenon/abi/scheduler.h"
 #include "tenon/abi/cache.h"
+#include "tenon/abi/parallelism.h"
+#include "tenon/abi/ranks.h"
+#include "tenon/abi/comm.h"
 #include "tenon/abi/backend.h"
 
 namespace tenon::sdk {
@@ -88,9 +92,9 @@ class BuilderService {
   int32_t tensor_shape(tenon_str name, int64_t* n, int64_t* k) const {
     return table_->tensor_shape(table_->ctx, name, n, k);
   }
-  Status site(tenon_str name, int64_t n, int64_t k, uint32_t* out) const {
+  Status site(const tenon_site* site, uint32_t* out) const {
     CallScope scope;
-    return scope.finish(table_->site(table_->ctx, name, n, k, out, scope.call()));
+    return scope.finish(table_->site(table_->ctx, site, out, scope.call()));
   }
   Status param(tenon_str name, int64_t n, uint32_t* out) const {
     CallScope scope;
@@ -147,6 +151,24 @@ struct AttentionTable {
   static constexpr tenon_attention_v1 table = {{sizeof(tenon_attention_v1), 0, nullptr}, &plan_layers, &select};
 };
 
+// tenon.adapter/1: T has a method for each slot, returning Status where the slot returns a status.
+template <class T>
+struct AdapterTable {
+  static tenon_status bind(tenon_instance* self, const tenon_adapter_site* sites, uint64_t n_sites, tenon_call* call) noexcept {
+    return guarded(call, [&]() -> Status { return reinterpret_cast<T*>(self)->bind(sites, n_sites); });
+  }
+  static tenon_status load_slot(tenon_instance* self, uint32_t slot, const tenon_adapter_source* source, tenon_call* call) noexcept {
+    return guarded(call, [&]() -> Status { return reinterpret_cast<T*>(self)->load_slot(slot, source); });
+  }
+  static tenon_status lower(tenon_instance* self, uint32_t slot, uint32_t site, tenon_lowered* out, tenon_call* call) noexcept {
+    return guarded(call, [&]() -> Status { return reinterpret_cast<T*>(self)->lower(slot, site, out); });
+  }
+  static void free_slot(tenon_instance* self, uint32_t slot) noexcept {
+    reinterpret_cast<T*>(self)->free_slot(slot);
+  }
+  static constexpr tenon_adapter_v1 table = {{sizeof(tenon_adapter_v1), 0, nullptr}, &bind, &load_slot, &lower, &free_slot};
+};
+
 // tenon.scheduler/1: T has a method for each slot, returning Status where the slot returns a status.
 template <class T>
 struct SchedulerTable {
@@ -159,22 +181,76 @@ struct SchedulerTable {
 // tenon.cache/1: T has a method for each slot, returning Status where the slot returns a status.
 template <class T>
 struct CacheTable {
-  static tenon_status lookup(tenon_instance* self, const tenon_cache_key* keys, uint32_t n_keys, uint32_t* pages, uint32_t* n_hit, tenon_call* call) noexcept {
-    return guarded(call, [&]() -> Status { return reinterpret_cast<T*>(self)->lookup(keys, n_keys, pages, n_hit); });
+  static tenon_status lookup(tenon_instance* self, uint32_t spec, const tenon_cache_key* keys, uint32_t n_keys, uint32_t* pages, tenon_call* call) noexcept {
+    return guarded(call, [&]() -> Status { return reinterpret_cast<T*>(self)->lookup(spec, keys, n_keys, pages); });
   }
-  static tenon_status use(tenon_instance* self, const uint32_t* pages, uint32_t n_pages, tenon_call* call) noexcept {
-    return guarded(call, [&]() -> Status { return reinterpret_cast<T*>(self)->use(pages, n_pages); });
+  static tenon_status use(tenon_instance* self, uint32_t spec, const uint32_t* pages, uint32_t n_pages, tenon_call* call) noexcept {
+    return guarded(call, [&]() -> Status { return reinterpret_cast<T*>(self)->use(spec, pages, n_pages); });
   }
-  static tenon_status commit(tenon_instance* self, const tenon_cache_key* key, uint32_t page, int32_t depth, int32_t* accepted, tenon_call* call) noexcept {
-    return guarded(call, [&]() -> Status { return reinterpret_cast<T*>(self)->commit(key, page, depth, accepted); });
+  static tenon_status commit(tenon_instance* self, uint32_t spec, const tenon_cache_key* key, uint32_t page, int32_t depth, int32_t* accepted, tenon_call* call) noexcept {
+    return guarded(call, [&]() -> Status { return reinterpret_cast<T*>(self)->commit(spec, key, page, depth, accepted); });
   }
-  static tenon_status offer(tenon_instance* self, tenon_page_offer* out, uint32_t max, uint32_t* n, tenon_call* call) noexcept {
-    return guarded(call, [&]() -> Status { return reinterpret_cast<T*>(self)->offer(out, max, n); });
+  static tenon_status offer(tenon_instance* self, uint32_t spec, tenon_page_offer* out, uint32_t max, uint32_t* n, tenon_call* call) noexcept {
+    return guarded(call, [&]() -> Status { return reinterpret_cast<T*>(self)->offer(spec, out, max, n); });
   }
-  static void evicted(tenon_instance* self, uint32_t page) noexcept {
-    reinterpret_cast<T*>(self)->evicted(page);
+  static void evicted(tenon_instance* self, uint32_t spec, uint32_t page) noexcept {
+    reinterpret_cast<T*>(self)->evicted(spec, page);
   }
   static constexpr tenon_cache_v1 table = {{sizeof(tenon_cache_v1), 0, nullptr}, &lookup, &use, &commit, &offer, &evicted};
+};
+
+// tenon.parallelism/1: T has a method for each slot, returning Status where the slot returns a status.
+template <class T>
+struct ParallelismTable {
+  static tenon_status place(tenon_instance* self, const tenon_split_units* units, uint32_t ranks, tenon_rank_share* shares, tenon_call* call) noexcept {
+    return guarded(call, [&]() -> Status { return reinterpret_cast<T*>(self)->place(units, ranks, shares); });
+  }
+  static tenon_status reduce(tenon_instance* self, const tenon_reduce_site* site, tenon_tensor* partial, tenon_tensor* residual, tenon_tensor** out, tenon_call* call) noexcept {
+    return guarded(call, [&]() -> Status { return reinterpret_cast<T*>(self)->reduce(site, partial, residual, out); });
+  }
+  static constexpr tenon_parallelism_v1 table = {{sizeof(tenon_parallelism_v1), 0, nullptr}, &place, &reduce};
+};
+
+// Calls tenon.ranks/1.
+class RanksService {
+ public:
+  RanksService() = default;
+  explicit RanksService(const tenon_ranks_v1* table) : table_(table) {}
+  explicit operator bool() const { return table_ != nullptr; }
+  uint32_t rank() const {
+    return table_->rank(table_->ctx);
+  }
+  uint32_t size() const {
+    return table_->size(table_->ctx);
+  }
+  Status all_reduce(tenon_tensor* in, tenon_tensor** out) const {
+    CallScope scope;
+    return scope.finish(table_->all_reduce(table_->ctx, in, out, scope.call()));
+  }
+
+ private:
+  const tenon_ranks_v1* table_ = nullptr;
+};
+
+// tenon.comm/1: T has a method for each slot, returning Status where the slot returns a status.
+template <class T>
+struct CommTable {
+  static tenon_status attach(tenon_instance* self, uint32_t rank, uint32_t size, const tenon_host* host, tenon_call* call) noexcept {
+    return guarded(call, [&]() -> Status { return reinterpret_cast<T*>(self)->attach(rank, size, host); });
+  }
+  static tenon_status all_reduce(tenon_instance* self, uint32_t rank, const tenon_view* in, const tenon_view* out, tenon_call* call) noexcept {
+    return guarded(call, [&]() -> Status { return reinterpret_cast<T*>(self)->all_reduce(rank, in, out); });
+  }
+  static tenon_status agree(tenon_instance* self, uint32_t rank, uint64_t value, int32_t* equal, tenon_call* call) noexcept {
+    return guarded(call, [&]() -> Status { return reinterpret_cast<T*>(self)->agree(rank, value, equal); });
+  }
+  static void fail(tenon_instance* self) noexcept {
+    reinterpret_cast<T*>(self)->fail();
+  }
+  static void reset(tenon_instance* self) noexcept {
+    reinterpret_cast<T*>(self)->reset();
+  }
+  static constexpr tenon_comm_v1 table = {{sizeof(tenon_comm_v1), 0, nullptr}, &attach, &all_reduce, &agree, &fail, &reset};
 };
 
 // tenon.backend/1: T has a method for each slot, returning Status where the slot returns a status.
@@ -197,6 +273,9 @@ struct BackendTable {
   }
   static tenon_status load_weight(tenon_instance* self, const tenon_weight* weight, tenon_call* call) noexcept {
     return guarded(call, [&]() -> Status { return reinterpret_cast<T*>(self)->load_weight(weight); });
+  }
+  static void free_weight(tenon_instance* self, uint32_t id) noexcept {
+    reinterpret_cast<T*>(self)->free_weight(id);
   }
   static tenon_status prepare_linear_group(tenon_instance* self, const tenon_linear_group* group, tenon_call* call) noexcept {
     return guarded(call, [&]() -> Status { return reinterpret_cast<T*>(self)->prepare_linear_group(group); });
@@ -222,7 +301,7 @@ struct BackendTable {
   static tenon_status sync(tenon_instance* self, tenon_call* call) noexcept {
     return guarded(call, [&]() -> Status { return reinterpret_cast<T*>(self)->sync(); });
   }
-  static constexpr tenon_backend_v1 table = {{sizeof(tenon_backend_v1), 0, nullptr}, &describe, &allocate, &free, &write, &read, &load_weight, &prepare_linear_group, &prepare_attend, &kv_page_bytes, &kv_create, &kv_copy_page, &kv_poison_page, &call, &sync};
+  static constexpr tenon_backend_v1 table = {{sizeof(tenon_backend_v1), 0, nullptr}, &describe, &allocate, &free, &write, &read, &load_weight, &free_weight, &prepare_linear_group, &prepare_attend, &kv_page_bytes, &kv_create, &kv_copy_page, &kv_poison_page, &call, &sync};
 };
 
 }  // namespace tenon::sdk
