@@ -296,7 +296,13 @@ Status LoadedEngine::State::make_engine() {
   dispatch.emplace(&builder.shape(), backend, &*tensors);
   executor.emplace(&builder.shape(), &*dispatch, backend, network, attention, layers);
   ops_provider.executor = &*executor;
-  EngineParts parts{&builder.shape(), &tokenizer, scheduler, &*executor, {}, context, cache_seed};
+  EngineParts parts{builder.shape().decoder.vocabulary,
+                    &tokenizer,
+                    scheduler,
+                    [this](std::span<const BatchItem> items) { return executor->run(items); },
+                    {},
+                    context,
+                    cache_seed};
   for (std::uint32_t i = 0; i < n_specs; ++i) {
     kv.emplace_back(
         KvMemory::Options{i, pools[i].window, pools[i].n_pages, manifest.engine.poison_free_pages},

@@ -13,6 +13,7 @@
 #include "core/manifest/manifest.h"
 #include "core/plugin/catalog.h"
 #include "core/runtime/engine.h"
+#include "core/runtime/executor.h"
 
 namespace tenon {
 

@@ -33,7 +33,7 @@ Status in_range(const char* name, double value, double least, double most) {
 
 Status Engine::check_sampling(const RequestSpec& spec) const {
   const SamplingParams& s = spec.sampling;
-  const std::int32_t vocabulary = parts_.model->decoder.vocabulary;
+  const std::int32_t vocabulary = parts_.vocabulary;
   TENON_TRY(in_range("temperature", s.temperature, 0, 100));
   TENON_TRY(in_range("top_k", s.top_k, 0, 1 << 30));
   TENON_TRY(in_range("top_p", s.top_p, 0, 1));
@@ -61,9 +61,9 @@ Status Engine::check(const RequestSpec& spec) const {
                   std::to_string(prompt) + " tokens", "at most " + std::to_string(most),
                   "shorten the prompt or raise engine.context");
   for (const std::int32_t token : spec.prompt)
-    if (token < 0 || token >= parts_.model->decoder.vocabulary)
+    if (token < 0 || token >= parts_.vocabulary)
       return refuse("TENON-R035", "a prompt token is outside the vocabulary", std::to_string(token),
-                    "0 to " + std::to_string(parts_.model->decoder.vocabulary - 1));
+                    "0 to " + std::to_string(parts_.vocabulary - 1));
   return check_sampling(spec);
 }
 
@@ -329,7 +329,7 @@ Status Engine::run_items() {
   for (std::uint32_t i = 0; i < plan_.n_items; ++i)
     items_.push_back(
         {find(running_, plan_.items[i].request), plan_.items[i].begin, plan_.items[i].end});
-  TENON_TRY(parts_.executor->run(items_));
+  TENON_ASSIGN(result_, parts_.run(items_));
   TENON_TRY(check_results());
   ++stats_.steps;
   // What was computed counts, whatever a cache says to its pages.
@@ -342,18 +342,17 @@ Status Engine::run_items() {
 
 // A token outside the vocabulary goes no further: logits that are no numbers give -1.
 Status Engine::check_results() const {
-  const std::int32_t vocabulary = parts_.model->decoder.vocabulary;
-  const std::span<const SampledRow> rows = parts_.executor->sampled();
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    const std::int32_t token = parts_.executor->results()[i].token;
-    if (token >= 0 && token < vocabulary) continue;
+  for (std::size_t i = 0; i < result_.rows.size(); ++i) {
+    const SampledRow& row = result_.rows[i];
+    const std::int32_t token = result_.results[i].token;
+    if (token >= 0 && token < parts_.vocabulary) continue;
     return Error{.code = Code::kDataLoss,
                  .id = "TENON-R042",
                  .message = "the backend sampled no token of the vocabulary",
-                 .where = "request " + std::to_string(rows[i].request->id) + ", position " +
-                          std::to_string(rows[i].position),
+                 .where = "request " + std::to_string(row.request->id) + ", position " +
+                          std::to_string(row.position),
                  .found = std::to_string(token),
-                 .expected = "0 to " + std::to_string(vocabulary - 1),
+                 .expected = "0 to " + std::to_string(parts_.vocabulary - 1),
                  .fix = "-1 means that the logits hold NaN or infinity: check the model file"};
   }
   return {};
@@ -397,22 +396,22 @@ void Engine::drop_old_pages(Request& request, Status& status) {
 }
 
 void Engine::report() {
-  const std::span<const SampledRow> rows = parts_.executor->sampled();
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    Request& request = *rows[i].request;
-    const tenon_sample_result& result = parts_.executor->results()[i];
-    if (rows[i].target < 0) {
+  for (std::size_t i = 0; i < result_.rows.size(); ++i) {
+    const SampledRow& row = result_.rows[i];
+    Request& request = *row.request;
+    const tenon_sample_result& result = result_.results[i];
+    if (row.target < 0) {
       accept(request, result);
       continue;
     }
-    request.scored = rows[i].position;
+    request.scored = row.position;
     if (!request.spec.on_event) continue;
     request.spec.on_event(
         {.request = request.id,
          .token = result.token,
          .logprob = result.logprob,
          .prompt = true,
-         .position = rows[i].position,
+         .position = row.position,
          .top = std::span(result.top, static_cast<std::size_t>(request.spec.n_top))});
   }
   // A request that only scores its prompt ends without a token.

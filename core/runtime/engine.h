@@ -12,9 +12,7 @@
 
 #include "core/base/error.h"
 #include "core/memory/kv_memory.h"
-#include "core/ops/dispatch.h"
-#include "core/runtime/executor.h"
-#include "core/runtime/request.h"
+#include "core/runtime/step.h"
 
 namespace tenon {
 
@@ -26,12 +24,12 @@ struct EngineStats {
   std::uint64_t preemptions = 0;
 };
 
-// What the step loop works with. The owner (core/runtime/assembly.h) outlives the engine.
+// What the step loop works with. The owner (core/load/loaded_engine.h) outlives the engine.
 struct EngineParts {
-  const ModelShape* model = nullptr;
+  std::int32_t vocabulary = 0;  // tokens are 0 to vocabulary - 1
   const Tokenizer* tokenizer = nullptr;
   iface::Scheduler scheduler;
-  Executor* executor = nullptr;
+  StepRunner run;
   std::vector<KvMemory*> kv;  // one per page pool
   std::int32_t context = 0;   // tokens of the longest sequence
   Hash128 cache_seed;         // identity of everything that KV depends on
@@ -39,7 +37,7 @@ struct EngineParts {
 
 class Engine {
  public:
-  explicit Engine(const EngineParts& parts) : parts_(parts) {}
+  explicit Engine(EngineParts parts) : parts_(std::move(parts)) {}
 
   // Queues a request and gives its id. Refused by name: an empty prompt (TENON-R034), one longer
   // than the context (R030), one that the page pool cannot hold even alone (R031), a token outside
@@ -97,6 +95,7 @@ class Engine {
   tenon_schedule_view view_{};
   tenon_plan plan_{};
   std::vector<BatchItem> items_;
+  StepResult result_;
 };
 
 }  // namespace tenon

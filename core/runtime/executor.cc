@@ -35,15 +35,9 @@ void Executor::gather(std::span<const BatchItem> items) {
       batches_[i].sequences.push_back({row, item.end - item.begin, item.begin,
                                        pages_for_tokens(item.end), request.kv[i].pages.data(),
                                        request.kv[i].first, 0});
-    const auto want = [&](std::int32_t position, std::int32_t target) {
-      sampled_.push_back({&request, position, target});
-      sampled_rows_.push_back(row + position - 1 - item.begin);
-    };
-    // Row t predicts token t + 1: a prompt token to score, or the next token.
-    if (request.spec.prompt_logprobs)
-      for (std::int32_t t = item.begin; t < item.end && t + 1 < request.prompt_tokens(); ++t)
-        if (t + 1 > request.scored) want(t + 1, request.tokens[static_cast<std::size_t>(t) + 1]);
-    if (item.end == request.known() && request.known() < request.limit) want(item.end, -1);
+    append_sampled_rows(item, sampled_);
+    while (sampled_rows_.size() < sampled_.size())
+      sampled_rows_.push_back(row + sampled_[sampled_rows_.size()].position - 1 - item.begin);
   }
   for (auto& [sequences, batch] : batches_)
     batch = {{sizeof batch, 0, nullptr},
@@ -63,7 +57,7 @@ Result<Tensor*> Executor::upload(std::span<const std::int32_t> values) {
   return tensor;
 }
 
-Status Executor::run(std::span<const BatchItem> items) {
+Result<StepResult> Executor::run(std::span<const BatchItem> items) {
   Tensor* x = nullptr;
   Status status;
   try {
@@ -78,7 +72,9 @@ Status Executor::run(std::span<const BatchItem> items) {
   }
   release(x);
   Status synced = backend_.sync();  // also after an error: queued work refers to this step's arrays
-  return status.ok() ? std::move(synced) : std::move(status);
+  TENON_TRY(std::move(status));
+  TENON_TRY(std::move(synced));
+  return StepResult{sampled_, std::span(results_).first(sampled_.size())};
 }
 
 // `x` is the stream as far as it has come; it is the caller's, also after an error.

@@ -10,33 +10,17 @@
 #include "core/iface/tables.h"
 #include "core/memory/page_pool.h"
 #include "core/ops/dispatch.h"
-#include "core/runtime/request.h"
+#include "core/runtime/step.h"
 
 namespace tenon {
-
-// A request's rows in a step.
-struct BatchItem {
-  Request* request = nullptr;
-  std::int32_t begin = 0, end = 0;  // tokens
-};
-
-// A row whose logits are wanted.
-struct SampledRow {
-  Request* request = nullptr;
-  std::int32_t position = 0;  // of the token that the row predicts
-  std::int32_t target = -1;   // >= 0: a prompt token to score
-};
 
 class Executor {
  public:
   Executor(const ModelShape* model, OpDispatch* ops, iface::Backend backend, iface::Model network,
            iface::Attention attention, std::vector<tenon_layer_plan> layers);
 
-  // Computes the items and fills results(): one per sampled row. Complete on return. Thread: the
-  // step's.
-  Status run(std::span<const BatchItem> items);
-  std::span<const SampledRow> sampled() const { return sampled_; }
-  std::span<const tenon_sample_result> results() const { return results_; }
+  // A StepRunner: computes the items through the model.
+  Result<StepResult> run(std::span<const BatchItem> items);
 
   // tenon.ops/1
   Status call(const tenon_hdr* op, Tensor* const* in, std::uint32_t n_in, Tensor** out,

@@ -137,10 +137,10 @@ struct Scripted {
         &shape, &dispatch, device, wrap<iface::Model>(model, sdk::ModelTable<FakeModel>::table),
         iface::Attention(&no_attention, nullptr, nullptr), std::vector<tenon_layer_plan>{{0, 0}});
     engine.emplace(
-        EngineParts{&shape,
+        EngineParts{kVocabulary,
                     &tokenizer_of().tokenizer(),
                     wrap<iface::Scheduler>(scheduler, sdk::SchedulerTable<FakeScheduler>::table),
-                    &*executor,
+                    [this](std::span<const BatchItem> items) { return executor->run(items); },
                     {&kv},
                     256,
                     {}});
