@@ -83,8 +83,8 @@ Status ModelBuilder::declare(tenon_str name, std::int64_t n, std::int64_t k, boo
   }
   const bool quantised = (*codec)->layout != TENON_LAYOUT_F32;
   if (vector && quantised)
-    return declaration(file_, text, "a vector parameter must be stored as F32 or F16",
-                       std::string(ggml_type_info(tensor->type).name), "F32 or F16");
+    return declaration(file_, text, "a vector parameter must be stored as floats",
+                       std::string(ggml_type_info(tensor->type).name), "F32, F16 or BF16");
   if (quantised && k % 32 != 0)
     return declaration(file_, text, "a quantised row is made of groups of 32", std::to_string(k),
                        "a multiple of 32");
@@ -205,12 +205,13 @@ Status ModelBuilder::load_into(const iface::Backend& backend) const {
       const auto k = static_cast<std::int64_t>(source.tensor->shape[0]);
       const std::uint64_t bytes = row_bytes(source.tensor->type, k),
                           value_bytes = source.codec->layout == TENON_LAYOUT_F32 ? 4 : 1;
+      const std::int64_t groups = k / layout_group(source.codec->layout);
       for (std::int64_t r = 0; r < rows; ++r)
         source.codec->expand_row(
             source.tensor->data.data() + static_cast<std::uint64_t>(first + r) * bytes, k,
             static_cast<std::byte*>(values) + static_cast<std::uint64_t>(r * k) * value_bytes,
-            scales != nullptr ? scales + r * (k / 32) : nullptr,
-            mins != nullptr ? mins + r * (k / 32) : nullptr);
+            scales != nullptr ? scales + r * groups : nullptr,
+            mins != nullptr ? mins + r * groups : nullptr);
     };
     const tenon_weight weight{{sizeof weight, 0, nullptr},
                               {shape.name.data(), shape.name.size()},

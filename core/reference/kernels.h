@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/reference/policy.h"
+#include "core/tensor/codec.h"
 #include "tenon/abi/ops.h"
 
 namespace tenon::reference {
@@ -18,8 +19,9 @@ struct Weight {
   std::int64_t n = 0, k = 0;
   bool has_min = false;
   std::vector<float> floats;        // f32: [n, k]
-  std::vector<std::int8_t> values;  // q4m32, q8m32: [n, k]
-  std::vector<float> scales, mins;  // [n, k / 32]
+  std::vector<std::int8_t> values;  // quantised: [n, k]
+  std::vector<float> scales, mins;  // [n, k / group()]
+  std::int64_t group() const { return layout_group(layout); }
 };
 
 // One row of activations as a product with a quantised weight sees it.
@@ -43,7 +45,7 @@ template <class P>
 typename P::Real weight_value(const Weight& w, std::int64_t row, std::int64_t i) {
   const auto at = static_cast<std::size_t>(row * w.k + i);
   if (w.layout == TENON_LAYOUT_F32) return w.floats[at];
-  const auto group = static_cast<std::size_t>((row * w.k + i) / TENON_GROUP);
+  const auto group = static_cast<std::size_t>((row * w.k + i) / w.group());
   using Real = typename P::Real;
   const Real scale = w.scales[group], value = w.values[at];
   return w.has_min ? P::fma(scale, value, Real{w.mins[group]}) : scale * value;
@@ -59,18 +61,16 @@ inline float dot_contract(const Weight& w, std::int64_t row, const float* x,
     return acc;
   }
   const std::int8_t* values = w.values.data() + row * w.k;
-  const std::int64_t groups = w.k / TENON_GROUP;
+  const std::int64_t group = w.group(), groups = w.k / group;
   for (std::int64_t g = 0; g < groups; ++g) {
     std::int32_t total = 0;
-    for (int i = 0; i < TENON_GROUP; ++i)
-      total += std::int32_t{values[g * TENON_GROUP + i]} *
-               q.values[static_cast<std::size_t>(g * TENON_GROUP + i)];
-    const auto at = static_cast<std::size_t>(row * groups + g);
-    const float d = q.scales[static_cast<std::size_t>(g)];
+    for (std::int64_t i = g * group; i < (g + 1) * group; ++i)
+      total += std::int32_t{values[i]} * q.values[static_cast<std::size_t>(i)];
+    const auto at = static_cast<std::size_t>(row * groups + g),
+               around = static_cast<std::size_t>(g * group / TENON_GROUP);
+    const float d = q.scales[around];
     acc = std::fma(static_cast<float>(total), w.scales[at] * d, acc);
-    if (w.has_min)
-      acc_min = std::fma(w.mins[at], d * static_cast<float>(q.sums[static_cast<std::size_t>(g)]),
-                         acc_min);
+    if (w.has_min) acc_min = std::fma(w.mins[at], d * static_cast<float>(q.sums[around]), acc_min);
   }
   return w.has_min ? acc + acc_min : acc;
 }

@@ -75,7 +75,7 @@ class Backend {
       return {};
     }
     w.values.resize(values);
-    w.scales.resize(values / TENON_GROUP);
+    w.scales.resize(values / static_cast<std::size_t>(w.group()));
     w.mins.resize(w.has_min ? w.scales.size() : 0);
     in->read_rows(in->ctx, 0, w.n, w.values.data(), w.scales.data(),
                   w.has_min ? w.mins.data() : nullptr);

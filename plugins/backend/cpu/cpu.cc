@@ -84,28 +84,12 @@ class CpuBackend {
     return {};
   }
 
-  // Packs on all threads. The source is borrowed, so this waits.
+  // Scales and mins are stored as halves where they are halves: the first tile with one that is not
+  // ends the first try.
   Status load_weight(const tenon_weight* in) {
     if (weights_.size() <= in->id) weights_.resize(in->id + 1);
-    shape_weight(*in, weights_[in->id]);
-    struct Args {
-      const tenon_weight* source;
-      PackedWeight* packed;
-      std::atomic<bool>* failed;
-    };
-    std::atomic<bool> failed{false};
-    const Args args{in, &weights_[in->id], &failed};
-    const auto pack = [](const void* raw, uint32_t stripe, uint32_t count, uint32_t) {
-      const auto& a = *static_cast<const Args*>(raw);
-      const std::int64_t tiles = a.packed->tiles();
-      if (!pack_tiles(*a.source, *a.packed, tiles * stripe / count, tiles * (stripe + 1) / count))
-        a.failed->store(true);
-    };
-    threads_.submit(pack, &args, sizeof args, stripes(args.packed->tiles()));
-    threads_.wait();
-    if (!failed) return {};
-    return sdk::unimplemented("weight \"" + std::string(sdk::text_of(in->name)) +
-                              "\" has scales beyond f16, which these kernels do not store");
+    if (!pack(*in, false, weights_[in->id])) pack(*in, true, weights_[in->id]);
+    return {};
   }
 
   void free_weight(uint32_t id) { weights_[id] = {}; }
@@ -191,6 +175,27 @@ class CpuBackend {
   }
 
  private:
+  // Packs on all threads and waits: the source is borrowed. False as pack_tiles says.
+  bool pack(const tenon_weight& source, bool wide, PackedWeight& out) const {
+    shape_weight(source, wide, out);
+    struct Args {
+      const tenon_weight* source;
+      PackedWeight* packed;
+      std::atomic<bool>* failed;
+    };
+    std::atomic<bool> failed{false};
+    const Args args{&source, &out, &failed};
+    const auto run = [](const void* raw, uint32_t stripe, uint32_t count, uint32_t) {
+      const auto& a = *static_cast<const Args*>(raw);
+      const std::int64_t tiles = a.packed->tiles();
+      if (!pack_tiles(*a.source, *a.packed, tiles * stripe / count, tiles * (stripe + 1) / count))
+        a.failed->store(true);
+    };
+    threads_.submit(run, &args, sizeof args, stripes(out.tiles()));
+    threads_.wait();
+    return !failed;
+  }
+
   static const float* floats(const tenon_view& view) {
     return static_cast<const float*>(view.data);
   }

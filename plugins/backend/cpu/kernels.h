@@ -25,6 +25,8 @@ struct Kernels {
                      std::int64_t row, int rows, float* out);
   void (*product_q8)(const std::byte* tile, const PackedWeight& weight, const Activations& in,
                      std::int64_t row, int rows, float* out);
+  void (*product_q8n16)(const std::byte* tile, const PackedWeight& weight, const Activations& in,
+                        std::int64_t row, int rows, float* out);
   void (*product_f32)(const std::byte* tile, const PackedWeight& weight, const Activations& in,
                       std::int64_t row, int rows, float* out);
 

@@ -60,25 +60,26 @@ void quantise_group(const float* x, const Activations& out, std::int64_t row, st
   m = _mm_max_ps(m, _mm_movehl_ps(m, m));
   const float amax = _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
   const __m256 inverse = _mm256_set1_ps(amax > 0 ? 127.0f / amax : 0.0f);
-  __m256i q[4], total = _mm256_setzero_si256();
-  for (int i = 0; i < 4; ++i) {
-    q[i] = _mm256_cvtps_epi32(_mm256_mul_ps(v[i], inverse));
-    total = _mm256_add_epi32(total, q[i]);
-  }
+  __m256i q[4];
+  for (int i = 0; i < 4; ++i) q[i] = _mm256_cvtps_epi32(_mm256_mul_ps(v[i], inverse));
+  const __m256i total[2] = {_mm256_add_epi32(q[0], q[1]), _mm256_add_epi32(q[2], q[3])};
   const __m256i words =
       _mm256_packs_epi16(_mm256_packs_epi32(q[0], q[1]), _mm256_packs_epi32(q[2], q[3]));
   const __m256i bytes =
       _mm256_permutevar8x32_epi32(words, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(out.values + row * out.k + group * TENON_GROUP),
                       bytes);
-  __m128i s = _mm_add_epi32(_mm256_castsi256_si128(total), _mm256_extracti128_si256(total, 1));
-  s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));
-  const std::int32_t sum = _mm_cvtsi128_si32(_mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1)));
+  // In each half of the register two sums of the first 16 values, then two of the others.
+  const __m256i pairs = _mm256_hadd_epi32(total[0], total[1]);
+  __m128i s = _mm_add_epi32(_mm256_castsi256_si128(pairs), _mm256_extracti128_si256(pairs, 1));
+  s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1));
+  const std::int32_t first = _mm_cvtsi128_si32(s), second = _mm_extract_epi32(s, 2);
   const std::int64_t at = row * (out.k / TENON_GROUP) + group;
   const float d = amax / 127.0f;
   out.scales[at] = d;
-  out.sums[at] = sum;
-  out.scaled_sums[at] = d * static_cast<float>(sum);
+  out.sums[2 * at] = first;
+  out.sums[2 * at + 1] = second;
+  out.scaled_sums[at] = d * static_cast<float>(first + second);
 }
 
 void prepare_row(const float* x, const float* norm, float eps, bool quantise,
@@ -108,14 +109,22 @@ __m256 load_f16(const std::byte* at) {
   return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at)));
 }
 
+// Of the 16 scales or mins at `plane` those of a half of the tile.
+template <bool Wide>
+__m256 load_plane(const std::byte* plane, int half) {
+  if constexpr (Wide) return _mm256_load_ps(reinterpret_cast<const float*>(plane) + 8 * half);
+  return load_f16(plane + 16 * half);
+}
+
 __m256i broadcast_quad(const std::int8_t* at) {
   return _mm256_set1_epi32(*reinterpret_cast<const std::int32_t*>(at));
 }
 
 // 8 outputs (half of a tile) by R rows. 16-bit sums cannot overflow: 8 units of 2 * 15 * 127.
-template <int R>
+template <int R, bool Wide>
 void product_q4_half(const std::byte* tile, std::int64_t groups, const Activations& in,
                      std::int64_t row, float* out, int half) {
+  constexpr int kPlane = Wide ? 64 : 32;
   const __m256i low = _mm256_set1_epi8(15), ones = _mm256_set1_epi16(1);
   __m256 acc[R], acc_min[R];
   const std::int8_t* x[R];
@@ -123,7 +132,7 @@ void product_q4_half(const std::byte* tile, std::int64_t groups, const Activatio
     acc[r] = acc_min[r] = _mm256_setzero_ps();
     x[r] = in.values + (row + r) * in.k;
   }
-  for (std::int64_t g = 0; g < groups; ++g, tile += 320) {
+  for (std::int64_t g = 0; g < groups; ++g, tile += 256 + 2 * kPlane) {
     __m256i sum[R];
     for (int r = 0; r < R; ++r) sum[r] = _mm256_setzero_si256();
 // Unrolled, gcc keeps the products of all blocks alive and spills them.
@@ -140,7 +149,8 @@ void product_q4_half(const std::byte* tile, std::int64_t groups, const Activatio
             _mm256_add_epi16(sum[r], _mm256_maddubs_epi16(second, broadcast_quad(values + 16)));
       }
     }
-    const __m256 scale = load_f16(tile + 256 + half * 16), min = load_f16(tile + 288 + half * 16);
+    const __m256 scale = load_plane<Wide>(tile + 256, half),
+                 min = load_plane<Wide>(tile + 256 + kPlane, half);
     for (int r = 0; r < R; ++r) {
       const std::int64_t at = (row + r) * groups + g;
       const __m256 exact = _mm256_cvtepi32_ps(_mm256_madd_epi16(sum[r], ones));
@@ -152,10 +162,17 @@ void product_q4_half(const std::byte* tile, std::int64_t groups, const Activatio
     _mm256_storeu_ps(out + r * kTile + half * 8, _mm256_add_ps(acc[r], acc_min[r]));
 }
 
-template <int R>
+// The sum of 8 outputs' products over a unit of 4 values. |w| <= 128 times |x| <= 127, twice: 32512
+// fits 16 bits.
+__m256i unit_product(__m256i size, __m256i values, __m256i x) {
+  return _mm256_madd_epi16(_mm256_maddubs_epi16(size, _mm256_sign_epi8(x, values)),
+                           _mm256_set1_epi16(1));
+}
+
+template <int R, bool Wide>
 void product_q8_half(const std::byte* tile, const PackedWeight& w, const Activations& in,
                      std::int64_t row, float* out, int half) {
-  const __m256i ones = _mm256_set1_epi16(1);
+  constexpr int kPlane = Wide ? 64 : 32;
   const std::int64_t groups = w.groups();
   __m256 acc[R], acc_min[R];
   for (int r = 0; r < R; ++r) acc[r] = acc_min[r] = _mm256_setzero_ps();
@@ -163,24 +180,21 @@ void product_q8_half(const std::byte* tile, const PackedWeight& w, const Activat
     __m256i sum[R];
     for (int r = 0; r < R; ++r) sum[r] = _mm256_setzero_si256();
     for (int unit = 0; unit < 8; ++unit) {
-      // |w| <= 128 times |x| <= 127, twice: 32512 fits 16 bits.
       const __m256i values = _mm256_load_si256(
                         reinterpret_cast<const __m256i*>(tile + unit * 64 + half * 32)),
                     size = _mm256_abs_epi8(values);
       for (int r = 0; r < R; ++r) {
         const __m256i x = broadcast_quad(in.values + (row + r) * in.k + g * TENON_GROUP + unit * 4);
-        sum[r] = _mm256_add_epi32(
-            sum[r],
-            _mm256_madd_epi16(_mm256_maddubs_epi16(size, _mm256_sign_epi8(x, values)), ones));
+        sum[r] = _mm256_add_epi32(sum[r], unit_product(size, values, x));
       }
     }
-    const __m256 scale = load_f16(tile + 512 + half * 16);
+    const __m256 scale = load_plane<Wide>(tile + 512, half);
     for (int r = 0; r < R; ++r) {
       const std::int64_t at = (row + r) * groups + g;
       acc[r] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum[r]),
                                _mm256_mul_ps(scale, _mm256_set1_ps(in.scales[at])), acc[r]);
       if (w.has_min)
-        acc_min[r] = _mm256_fmadd_ps(load_f16(tile + 544 + half * 16),
+        acc_min[r] = _mm256_fmadd_ps(load_plane<Wide>(tile + 512 + kPlane, half),
                                      _mm256_set1_ps(in.scaled_sums[at]), acc_min[r]);
     }
   }
@@ -189,16 +203,34 @@ void product_q8_half(const std::byte* tile, const PackedWeight& w, const Activat
                      w.has_min ? _mm256_add_ps(acc[r], acc_min[r]) : acc[r]);
 }
 
+// The two halves of a group have a scale each, and a term of the chain each.
 template <int R>
-void product_q4_rows(const std::byte* tile, const PackedWeight& w, const Activations& in,
-                     std::int64_t row, float* out) {
-  for (int half = 0; half < 2; ++half) product_q4_half<R>(tile, w.groups(), in, row, out, half);
-}
-
-template <int R>
-void product_q8_rows(const std::byte* tile, const PackedWeight& w, const Activations& in,
-                     std::int64_t row, float* out) {
-  for (int half = 0; half < 2; ++half) product_q8_half<R>(tile, w, in, row, out, half);
+void product_q8n16_half(const std::byte* tile, const PackedWeight& w, const Activations& in,
+                        std::int64_t row, float* out, int half) {
+  const std::int64_t groups = w.groups();
+  __m256 acc[R];
+  for (int r = 0; r < R; ++r) acc[r] = _mm256_setzero_ps();
+  for (std::int64_t g = 0; g < groups; ++g, tile += 640)
+    for (int part = 0; part < 2; ++part) {
+      __m256i sum[R];
+      for (int r = 0; r < R; ++r) sum[r] = _mm256_setzero_si256();
+      for (int unit = 4 * part; unit < 4 * part + 4; ++unit) {
+        const __m256i values = _mm256_load_si256(
+                          reinterpret_cast<const __m256i*>(tile + unit * 64 + half * 32)),
+                      size = _mm256_abs_epi8(values);
+        for (int r = 0; r < R; ++r)
+          sum[r] =
+              _mm256_add_epi32(sum[r], unit_product(size, values,
+                                                    broadcast_quad(in.values + (row + r) * in.k +
+                                                                   g * TENON_GROUP + unit * 4)));
+      }
+      const __m256 scale = load_plane<true>(tile + 512 + 64 * part, half);
+      for (int r = 0; r < R; ++r)
+        acc[r] = _mm256_fmadd_ps(
+            _mm256_cvtepi32_ps(sum[r]),
+            _mm256_mul_ps(scale, _mm256_set1_ps(in.scales[(row + r) * groups + g])), acc[r]);
+    }
+  for (int r = 0; r < R; ++r) _mm256_storeu_ps(out + r * kTile + half * 8, acc[r]);
 }
 
 template <int R>
@@ -222,12 +254,27 @@ void product_f32_rows(const std::byte* tile, const PackedWeight& w, const Activa
 
 void product_q4(const std::byte* tile, const PackedWeight& w, const Activations& in,
                 std::int64_t row, int rows, float* out) {
-  for_rows(rows, [&]<int R>() { product_q4_rows<R>(tile, w, in, row, out); });
+  for_rows(rows, [&]<int R>() {
+    for (int half = 0; half < 2; ++half)
+      w.wide ? product_q4_half<R, true>(tile, w.groups(), in, row, out, half)
+             : product_q4_half<R, false>(tile, w.groups(), in, row, out, half);
+  });
 }
 
 void product_q8(const std::byte* tile, const PackedWeight& w, const Activations& in,
                 std::int64_t row, int rows, float* out) {
-  for_rows(rows, [&]<int R>() { product_q8_rows<R>(tile, w, in, row, out); });
+  for_rows(rows, [&]<int R>() {
+    for (int half = 0; half < 2; ++half)
+      w.wide ? product_q8_half<R, true>(tile, w, in, row, out, half)
+             : product_q8_half<R, false>(tile, w, in, row, out, half);
+  });
+}
+
+void product_q8n16(const std::byte* tile, const PackedWeight& w, const Activations& in,
+                   std::int64_t row, int rows, float* out) {
+  for_rows(rows, [&]<int R>() {
+    for (int half = 0; half < 2; ++half) product_q8n16_half<R>(tile, w, in, row, out, half);
+  });
 }
 
 void product_f32(const std::byte* tile, const PackedWeight& w, const Activations& in,
@@ -366,9 +413,9 @@ void fold(ChunkState& state, float* total, const ChunkState& chunk_state, const 
 }  // namespace
 
 const Kernels& avx2_kernels() {
-  static constexpr Kernels kKernels = {"avx2",        &prepare_row, &product_q4, &product_q8,
-                                       &product_f32,  &silu_mul,    &gelu_mul,   &norm,
-                                       &attend_chunk, &fold};
+  static constexpr Kernels kKernels = {"avx2",         &prepare_row,  &product_q4, &product_q8,
+                                       &product_q8n16, &product_f32,  &silu_mul,   &gelu_mul,
+                                       &norm,          &attend_chunk, &fold};
   return kKernels;
 }
 

@@ -38,6 +38,7 @@ void product(const ProductArgs& a, const PackedWeight& w, std::int64_t tile, std
              int rows, float* out) {
   const auto kernel = w.layout == TENON_LAYOUT_Q4M32   ? a.kernels->product_q4
                       : w.layout == TENON_LAYOUT_Q8M32 ? a.kernels->product_q8
+                      : w.layout == TENON_LAYOUT_Q8N16 ? a.kernels->product_q8n16
                                                        : a.kernels->product_f32;
   kernel(w.tile(tile), w, a.in, row, rows, out);
 }
@@ -96,9 +97,9 @@ std::uint32_t stripe_count(const sdk::ThreadsService& threads, std::int64_t piec
 
 void ActivationScratch::grow(std::int64_t rows, std::int64_t k) {
   const std::int64_t values = rows * k;
-  // int8 values, three planes per group, floats.
+  // int8 values, four 32-bit words per group, floats.
   memory_ = aligned_bytes(
-      static_cast<std::size_t>(values + 3 * 4 * (values / TENON_GROUP + 64) + 4 * values + 256));
+      static_cast<std::size_t>(values + 4 * 4 * (values / TENON_GROUP + 64) + 4 * values + 256));
   values_ = values;  // last: what throws leaves the old room as it was
 }
 
@@ -111,7 +112,7 @@ Activations ActivationScratch::view(std::int64_t k) const {
   out.scales = out.floats + values_;
   out.scaled_sums = out.scales + groups;
   out.sums = reinterpret_cast<std::int32_t*>(out.scaled_sums + groups);
-  out.values = reinterpret_cast<std::int8_t*>(out.sums + groups);
+  out.values = reinterpret_cast<std::int8_t*>(out.sums + 2 * groups);
   return out;
 }
 

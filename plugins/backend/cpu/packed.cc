@@ -16,10 +16,15 @@ struct TileRows {
   std::vector<float> scales, mins;
 };
 
-bool store_f16(const std::vector<float>& plane, std::int64_t groups, std::int64_t group,
-               std::byte* out) {
+// plane: [16, groups]; false when `wide` is not set and a value is no half.
+bool store_plane(const std::vector<float>& plane, std::int64_t groups, std::int64_t group,
+                 bool wide, std::byte* out) {
   for (int c = 0; c < kTile; ++c) {
     const float value = plane[static_cast<std::size_t>(c * groups + group)];
+    if (wide) {
+      std::memcpy(out + 4 * c, &value, 4);
+      continue;
+    }
     const std::uint16_t bits = _cvtss_sh(value, _MM_FROUND_TO_NEAREST_INT);
     if (_cvtsh_ss(bits) != value) return false;
     std::memcpy(out + 2 * c, &bits, 2);
@@ -45,9 +50,13 @@ bool pack_group(const PackedWeight& w, const TileRows& rows, std::int64_t group,
       std::memcpy(out + unit * 64 + c * 4, &four, sizeof four);
     }
   }
-  out += nibbles ? 256 : 512;
-  if (!store_f16(rows.scales, w.groups(), group, out)) return false;
-  return !w.has_min || store_f16(rows.mins, w.groups(), group, out + 32);
+  out += w.value_bytes();
+  std::byte* const second = out + w.plane_bytes();
+  if (w.layout == TENON_LAYOUT_Q8N16)
+    return store_plane(rows.scales, 2 * w.groups(), 2 * group, w.wide, out) &&
+           store_plane(rows.scales, 2 * w.groups(), 2 * group + 1, w.wide, second);
+  return store_plane(rows.scales, w.groups(), group, w.wide, out) &&
+         (!w.has_min || store_plane(rows.mins, w.groups(), group, w.wide, second));
 }
 
 bool pack_tile(const PackedWeight& w, const tenon_weight& source, std::int64_t t, TileRows& rows) {
@@ -63,7 +72,8 @@ bool pack_tile(const PackedWeight& w, const tenon_weight& source, std::int64_t t
     return true;
   }
   rows.values.assign(static_cast<std::size_t>(kTile * w.k), 0);
-  rows.scales.assign(static_cast<std::size_t>(kTile * w.groups()), 0.0f);
+  const std::int64_t scales = w.layout == TENON_LAYOUT_Q8N16 ? 2 * w.groups() : w.groups();
+  rows.scales.assign(static_cast<std::size_t>(kTile * scales), 0.0f);
   rows.mins.assign(rows.scales.size(), 0.0f);
   source.read_rows(source.ctx, first, count, rows.values.data(), rows.scales.data(),
                    w.has_min ? rows.mins.data() : nullptr);
@@ -74,11 +84,12 @@ bool pack_tile(const PackedWeight& w, const tenon_weight& source, std::int64_t t
 
 }  // namespace
 
-void shape_weight(const tenon_weight& source, PackedWeight& out) {
+void shape_weight(const tenon_weight& source, bool wide, PackedWeight& out) {
   out.layout = static_cast<tenon_layout>(source.layout);
   out.n = source.n;
   out.k = source.k;
   out.has_min = source.has_min != 0;
+  out.wide = wide || out.layout == TENON_LAYOUT_Q8N16;
   out.bytes = aligned_bytes(static_cast<std::size_t>(out.tiles() * out.tile_bytes()));
 }
 
@@ -99,14 +110,14 @@ void unpack_row(const PackedWeight& w, std::int64_t n, float* out) {
     return;
   }
   const bool nibbles = w.layout == TENON_LAYOUT_Q4M32;
-  const std::int64_t value_bytes = nibbles ? 256 : 512;
+  const bool halves = w.layout == TENON_LAYOUT_Q8N16;  // of a group, with a scale each
   for (std::int64_t g = 0; g < w.groups(); ++g, tile += w.group_bytes()) {
-    const auto f16_at = [&](std::int64_t offset) {
-      std::uint16_t bits;
-      std::memcpy(&bits, tile + value_bytes + offset + 2 * c, 2);
-      return _cvtsh_ss(bits);
+    const auto plane_at = [&](int plane) {
+      const std::byte* at = tile + w.value_bytes() + plane * w.plane_bytes();
+      if (w.wide) return reinterpret_cast<const float*>(at)[c];
+      return _cvtsh_ss(reinterpret_cast<const std::uint16_t*>(at)[c]);
     };
-    const float scale = f16_at(0), min = w.has_min ? f16_at(32) : 0;
+    const float first = plane_at(0), second = w.has_min || halves ? plane_at(1) : 0;
     for (int i = 0; i < TENON_GROUP; ++i) {
       const int unit = i / 4;
       const auto byte =
@@ -114,7 +125,9 @@ void unpack_row(const PackedWeight& w, std::int64_t n, float* out) {
       const int value =
           nibbles ? (unit < 4 ? byte & 15 : byte >> 4) : static_cast<std::int8_t>(byte);
       const auto v = static_cast<float>(value);
-      out[g * TENON_GROUP + i] = w.has_min ? __builtin_fmaf(scale, v, min) : scale * v;
+      out[g * TENON_GROUP + i] = w.has_min ? __builtin_fmaf(first, v, second)
+                                 : halves && i >= TENON_GROUP_FINE ? second * v
+                                                                   : first * v;
     }
   }
 }

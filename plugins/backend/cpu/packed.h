@@ -2,12 +2,15 @@
 //
 // A weight [n, k] is cut into tiles of 16 outputs. A tile holds its groups of 32 along k one after
 // the other, so that a product streams through memory once. One group of a tile:
-//   q4m32   4 x 64 bytes of values, 16 f16 scales, 16 f16 mins                  320 bytes
-//   q8m32   8 x 64 bytes of values, 16 f16 scales, 16 f16 mins if it has mins   544 or 576 bytes
+//   q4m32   4 x 64 bytes of values, 16 scales, 16 mins                  320 or 384 bytes
+//   q8m32   8 x 64 bytes of values, 16 scales, 16 mins if it has mins   544 or 576, or 576 or 640
+//   q8n16   8 x 64 bytes of values, 16 scales for each half of k        640 bytes
 //   f32     32 x 16 floats (any k: one row of 16 floats per value)
+// Scales and mins are halves where all of a weight's are, else floats (the second numbers; q8n16
+// always).
 // Values come in units of 4 along k: unit u is 64 bytes, byte 4 * output + j holds w[output, 4u +
-// j]. q4m32 puts unit u in the low and unit u + 4 in the high nibbles of block u. q8m32 is stored
-// as it is, signed.
+// j]. q4m32 puts unit u in the low and unit u + 4 in the high nibbles of block u. 8-bit values
+// are stored as they are, signed.
 #pragma once
 
 #include <cstddef>
@@ -35,12 +38,15 @@ struct PackedWeight {
   tenon_layout layout = TENON_LAYOUT_F32;
   std::int64_t n = 0, k = 0;
   bool has_min = false;
+  bool wide = false;  // scales and mins are floats
   AlignedBytes bytes;
 
   std::int64_t tiles() const { return (n + kTile - 1) / kTile; }
   std::int64_t groups() const { return k / TENON_GROUP; }
+  std::int64_t value_bytes() const { return layout == TENON_LAYOUT_Q4M32 ? 256 : 512; }
+  std::int64_t plane_bytes() const { return kTile * (wide ? 4 : 2); }  // 16 scales or mins
   std::int64_t group_bytes() const {
-    return layout == TENON_LAYOUT_Q4M32 ? 320 : has_min ? 576 : 544;
+    return value_bytes() + (has_min || layout == TENON_LAYOUT_Q8N16 ? 2 : 1) * plane_bytes();
   }
   std::int64_t tile_bytes() const {
     return layout == TENON_LAYOUT_F32 ? k * kTile * 4 : groups() * group_bytes();
@@ -55,15 +61,15 @@ struct Activations {
   std::int8_t* values = nullptr;  // [rows, k]
   float* scales = nullptr;        // [rows, k / 32]: d
   float* scaled_sums = nullptr;   // [rows, k / 32]: d * (float)s
-  std::int32_t* sums = nullptr;   // [rows, k / 32]: s
+  std::int32_t* sums = nullptr;   // [rows, k / 16]: sums of values; s is that of two neighbours
   float* floats = nullptr;        // [rows, k]
 };
 
-// Gives `out` the shape of the source and room for its tiles.
-void shape_weight(const tenon_weight& source, PackedWeight& out);
+// Gives `out` the shape of the source and room for its tiles. wide: with scales and mins as floats.
+void shape_weight(const tenon_weight& source, bool wide, PackedWeight& out);
 
-// Packs tiles [begin, end); tiles are independent. False when a scale is no f16, which these
-// kernels do not store (no storage type that is read so far has such).
+// Packs tiles [begin, end); tiles are independent. False when `out` is not wide and a scale or min
+// is no half: what is in `out` then is of no use.
 bool pack_tiles(const tenon_weight& source, PackedWeight& out, std::int64_t begin,
                 std::int64_t end);
 

@@ -47,10 +47,11 @@ struct LinearCase {
   bool has_min;
   std::int64_t n, k, rows;
   tenon_epilogue epilogue;
-  bool norm, post_norm = false;
+  bool norm;
+  bool wide = false, post_norm = false;
   std::string name() const {
-    return "layout " + std::to_string(layout) + (has_min ? "+min" : "") + " n " +
-           std::to_string(n) + " k " + std::to_string(k) + " rows " + std::to_string(rows) +
+    return "layout " + std::to_string(layout) + (has_min ? "+min" : "") + (wide ? " wide" : "") +
+           " n " + std::to_string(n) + " k " + std::to_string(k) + " rows " + std::to_string(rows) +
            " epilogue " + std::to_string(epilogue) + (norm ? " norm" : "") +
            (post_norm ? " post norm" : "");
   }
@@ -59,10 +60,10 @@ struct LinearCase {
 std::vector<Matrix> run_linear(const TestBackend& backend, const LinearCase& c) {
   std::mt19937 random(static_cast<std::uint32_t>(c.n * 31 + c.k * 7 + c.rows));
   TestWeight norm(TENON_LAYOUT_F32, 1, c.k, false, random),
-      first(c.layout, c.n, c.k, c.has_min, random);
+      first(c.layout, c.n, c.k, c.has_min, random, c.wide);
   // Several weights of a group may differ in n, unless they are gate and up.
   TestWeight second(c.layout, c.epilogue == TENON_EPILOGUE_NONE ? 2 * c.n + 1 : c.n, c.k, c.has_min,
-                    random);
+                    random, c.wide);
   TestWeight post(TENON_LAYOUT_F32, 1, c.n, false, random);
   EXPECT_TRUE(post.load(backend.table(), 3).ok() && norm.load(backend.table(), 0).ok() &&
               first.load(backend.table(), 1).ok() && second.load(backend.table(), 2).ok());
@@ -85,20 +86,27 @@ std::vector<Matrix> run_linear(const TestBackend& backend, const LinearCase& c) 
 
 std::vector<LinearCase> linear_cases() {
   std::vector<LinearCase> out;
-  const std::pair<tenon_layout, bool> layouts[] = {{TENON_LAYOUT_Q4M32, true},
-                                                   {TENON_LAYOUT_Q8M32, false},
-                                                   {TENON_LAYOUT_Q8M32, true},
-                                                   {TENON_LAYOUT_F32, false}};
-  for (const auto& [layout, has_min] : layouts) {
+  struct Form {
+    tenon_layout layout;
+    bool has_min, wide;
+  };
+  const Form forms[] = {
+      {TENON_LAYOUT_Q4M32, true, false},  {TENON_LAYOUT_Q4M32, true, true},
+      {TENON_LAYOUT_Q8M32, false, false}, {TENON_LAYOUT_Q8M32, false, true},
+      {TENON_LAYOUT_Q8M32, true, false},  {TENON_LAYOUT_Q8M32, true, true},
+      {TENON_LAYOUT_Q8N16, false, false}, {TENON_LAYOUT_Q8N16, false, true},
+      {TENON_LAYOUT_F32, false, false},
+  };
+  for (const auto& [layout, has_min, wide] : forms) {
     for (const std::int64_t rows : {1, 2, 3, 4, 5, 9, 33, 70})
-      out.push_back({layout, has_min, 48, 96, rows, TENON_EPILOGUE_NONE, true});
+      out.push_back({layout, has_min, 48, 96, rows, TENON_EPILOGUE_NONE, true, wide});
     for (const std::int64_t n : {1, 15, 16, 17, 31, 576})
-      out.push_back({layout, has_min, n, 64, 3, TENON_EPILOGUE_RESIDUAL, false});
+      out.push_back({layout, has_min, n, 64, 3, TENON_EPILOGUE_RESIDUAL, false, wide});
     for (const std::int64_t k : {32, 64, 160, 576, 1536})
-      out.push_back({layout, has_min, 32, k, 2, TENON_EPILOGUE_SILU_MUL, true});
-    out.push_back({layout, has_min, 40, 160, 5, TENON_EPILOGUE_GELU_MUL, true});
+      out.push_back({layout, has_min, 32, k, 2, TENON_EPILOGUE_SILU_MUL, true, wide});
+    out.push_back({layout, has_min, 40, 160, 5, TENON_EPILOGUE_GELU_MUL, true, wide});
     for (const std::int64_t n : {1, 17, 640})
-      out.push_back({layout, has_min, n, 64, 3, TENON_EPILOGUE_RESIDUAL, false, true});
+      out.push_back({layout, has_min, n, 64, 3, TENON_EPILOGUE_RESIDUAL, false, wide, true});
   }
   for (const std::int64_t k : {1, 7, 33})
     out.push_back({TENON_LAYOUT_F32, false, 5, k, 3, TENON_EPILOGUE_NONE, true});
@@ -126,12 +134,55 @@ TEST(Backends, LinearGroup) {
   }
 }
 
+// The largest sums that can be: every value at the ends of its range, against activations that
+// round to 127 and -127.
+TEST(Backends, LargestSums) {
+  struct Ends {
+    tenon_layout layout;
+    int low, high;
+  };
+  for (const auto& [layout, low, high] : {Ends{TENON_LAYOUT_Q4M32, 0, 15},
+                                          {TENON_LAYOUT_Q8M32, -128, 127},
+                                          {TENON_LAYOUT_Q8N16, -128, 127}}) {
+    const auto run = [&, layout = layout, low = low, high = high](const std::string& name) {
+      const auto backend = TestBackend::make(name);
+      std::mt19937 random(9);
+      TestWeight weight(layout, 48, 64, layout == TENON_LAYOUT_Q4M32, random);
+      Matrix x = random_matrix(5, 64, random);
+      for (std::int64_t i = 0; i < 48 * 64; ++i) {
+        // Rows of the highest value, of the lowest, and of the one that keeps signs alike.
+        const std::int64_t row = i / 64 % 4;
+        const bool top = row == 0 || (row == 2 && i % 2 == 0) || (row == 3 && random() % 2 == 0);
+        weight.values[static_cast<std::size_t>(i)] = static_cast<std::int8_t>(top ? high : low);
+      }
+      for (std::int64_t i = 0; i < 5 * 64; ++i) {
+        const std::int64_t row = i / 64;
+        const bool up = row == 0 || (row == 2 && i % 2 == 0) || (row > 2 && random() % 2 == 0);
+        x.values[static_cast<std::size_t>(i)] = up ? 3.0f : -3.0f;
+      }
+      EXPECT_TRUE(weight.load(backend->table(), 0).ok());
+      const std::uint32_t id = 0;
+      const tenon_linear_group group{
+          {sizeof group, 0, nullptr}, 0, TENON_EPILOGUE_NONE, -1, 1, 0, &id, -1, 0};
+      EXPECT_TRUE(backend->table().prepare_linear_group(&group).ok());
+      const tenon_op_linear_group op{{sizeof op, TENON_OP_LINEAR_GROUP, nullptr}, 0, 0, nullptr};
+      return backend->call(&op.hdr, {x}, {{5, 48}})[0];
+    };
+    const Matrix want = run("contract");
+    const std::string of = ", layout " + std::to_string(layout);
+    expect_close(want, run("exact"), 1e-5, std::string("contract").append(of));
+    for (const std::string& name : contract_backends())
+      expect_same_bits(run(name), want, name + of);
+  }
+}
+
 TEST(Backends, Gather) {
-  for (const tenon_layout layout : {TENON_LAYOUT_Q4M32, TENON_LAYOUT_Q8M32, TENON_LAYOUT_F32}) {
+  for (const tenon_layout layout :
+       {TENON_LAYOUT_Q4M32, TENON_LAYOUT_Q8M32, TENON_LAYOUT_Q8N16, TENON_LAYOUT_F32}) {
     const auto run = [&](const std::string& name) {
       const auto backend = TestBackend::make(name);
       std::mt19937 random(5);
-      TestWeight weight(layout, 37, 64, layout == TENON_LAYOUT_Q4M32, random);
+      TestWeight weight(layout, 37, 64, layout == TENON_LAYOUT_Q4M32, random, true);
       EXPECT_TRUE(weight.load(backend->table(), 0).ok());
       const std::vector<std::int32_t> ids = {0, 36, 7, 7, 15, 16};
       tenon_op_gather op{{sizeof op, TENON_OP_GATHER, nullptr}, 0, 0, 25.3};

@@ -16,8 +16,9 @@ extern "C" {
 
 /*
  * Gives rows of a weight in its layout's canonical planes. values: int8 [rows, k] (q4m32: 0..15;
- * q8m32: -128..127) or float [rows, k] for f32; scales and mins: float [rows, k / 32], mins null
- * when the layout has none. Thread-safe.
+ * q8m32, q8n16: -128..127) or float [rows, k] for f32; scales and mins: float [rows, k / 32]
+ * (q8n16: scales [rows, k / 16]), mins null when the layout has none. Scales and mins need not be
+ * halves. Thread-safe.
  */
 typedef void (*tenon_read_rows_fn)(void* ctx, int64_t first_row, int64_t rows, void* values, float* scales, float* mins);
 
@@ -31,7 +32,8 @@ typedef struct tenon_backend_info {
 } tenon_backend_info;
 
 /*
- * A weight [n, k]; w = scale * value + min per group of 32 along k. Borrowed during the call.
+ * A weight [n, k]; w = scale * value + min per group of 32 (q8n16: 16) along k; k is a multiple of
+ * 32 unless the layout is f32. Borrowed during the call.
  */
 typedef struct tenon_weight {
   tenon_hdr hdr;

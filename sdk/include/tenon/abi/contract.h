@@ -1,24 +1,32 @@
+/* clang-format off */
 /* The numbers contract "contract/1": the scalar definitions that fix the bits of a row, whatever
  * the batch, the chunking, the threads or the instruction set. A backend that calls its numerics
  * "contract/1" computes exactly these roundings. Compile with -ffp-contract=off; fma only where it
  * is written.
  *
- *  1  quantised products: exact int32 inside a group of 32, then one chain per output in ascending
- * K: acc = fma((float)i, d_w * d_x, acc);  mins in a chain of their own: acc_m = fma(m_w, d_x *
- * (float)s_x, acc_m);  y = acc + acc_m f32 products: one chain per output in ascending K: acc =
- * fma(w, x, acc) 2  activations per row and group of 32: tenon_quantise32; the sum s_x is taken
- * after rounding 3  other sums: 16 lanes, lane = index mod 16, then halving 8, 4, 2, 1: tenon_sum16
+ *  1  quantised products: exact int32 inside a group of the weight's layout (32; q8n16: 16), then one
+ *     chain per output in ascending K: acc = fma((float)i, d_w * d_x, acc), d_x that of the 32
+ *     activations around; mins in a chain of their own: acc_m = fma(m_w, d_x * (float)s_x, acc_m);
+ *     y = acc + acc_m
+ *     f32 products: one chain per output in ascending K: acc = fma(w, x, acc)
+ *  2  activations per row and group of 32: tenon_quantise32; the sum s_x is taken after rounding
+ *  3  other sums: 16 lanes, lane = index mod 16, then halving 8, 4, 2, 1: tenon_sum16
  *  4  RMS norm: r = 1 / sqrt(sum16(fma x*x) / n + eps);  y = (x * r) * w; of a query or key head
- * before rope 5  rope: (a, b) -> (fma(a, c, -(b * s)), fma(a, s, b * c)), c and s rounded once from
- * double 6  K (after rope) and V are kept as f16 (round to nearest even) and read back from there,
- * also those of this step 7  scores: one chain over the head's values, acc = fma(q, k, acc), then *
- * scale 8  keys are cut at absolute multiples of 64; in a chunk: m = max, p = tenon_exp(s - m), l =
- * sum16(p) over the 64 places (masked: 0), o_d = one chain over keys, fma(p, v, o_d); chunks fold
- * left: M' = max(M, m), a = tenon_exp(M - M'), b = tenon_exp(m - M');  L = fma(l, b, L * a);  O_d =
- * fma(o_d, b, O_d * a);  at the end O_d / L a masked key takes part in nothing 9  residual: r + y,
- * y normed first where a group says so; gate: tenon_silu(g) * u or tenon_gelu(g) * u; embeddings: w
- * * (float)scale; low rank: t_i and d_n one f32 chain each as in 1, y + (float)scale * d_n 10
- * random numbers: tenon_random(seed, position, site) */
+ *     before rope
+ *  5  rope: (a, b) -> (fma(a, c, -(b * s)), fma(a, s, b * c)), c and s rounded once from double
+ *  6  K (after rope) and V are kept as f16 (round to nearest even) and read back from there, also
+ *     those of this step
+ *  7  scores: one chain over the head's values, acc = fma(q, k, acc), then * scale
+ *  8  keys are cut at absolute multiples of 64; in a chunk: m = max, p = tenon_exp(s - m), l =
+ *     sum16(p) over the 64 places (masked: 0), o_d = one chain over keys, fma(p, v, o_d);
+ *     chunks fold left: M' = max(M, m), a = tenon_exp(M - M'), b = tenon_exp(m - M');
+ *     L = fma(l, b, L * a);  O_d = fma(o_d, b, O_d * a);  at the end O_d / L
+ *     a masked key takes part in nothing
+ *  9  residual: r + y, y normed first where a group says so;  gate: tenon_silu(g) * u or
+ *     tenon_gelu(g) * u;  embeddings: w * (float)scale;  low rank: t_i and d_n one f32 chain each as
+ *     in 1, y + (float)scale * d_n
+ * 10  random numbers: tenon_random(seed, position, site) */
+/* clang-format on */
 #ifndef TENON_ABI_CONTRACT_H_
 #define TENON_ABI_CONTRACT_H_
 
@@ -26,7 +34,8 @@
 #include <stdint.h>
 #include <string.h>
 
-#define TENON_GROUP 32
+#define TENON_GROUP 32      /* values that share a scale, in activations and most weights */
+#define TENON_GROUP_FINE 16 /* in weights of layout q8n16 */
 #define TENON_PAGE_TOKENS 64
 
 #define TENON_EXP_LOW (-87.0f) /* below: 0 */

@@ -26,13 +26,14 @@ typedef enum tenon_op {
 } tenon_op;
 
 /*
- * Layouts of a weight: bits, group of 32 along the row, minimum or not. The reduction tree belongs
- * to the layout.
+ * Layouts of a weight: bits, minimum possible (m) or never (n), values along the row that share a
+ * scale. The reduction tree belongs to the layout.
  */
 typedef enum tenon_layout {
   TENON_LAYOUT_F32 = 1,
   TENON_LAYOUT_Q4M32 = 2,
   TENON_LAYOUT_Q8M32 = 3,
+  TENON_LAYOUT_Q8N16 = 4,
 } tenon_layout;
 
 /*
