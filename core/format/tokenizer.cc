@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/format/spm.h"
 #include "core/format/utf8.h"
 
 namespace tenon {
@@ -17,9 +18,20 @@ std::string_view Tokenizer::token_bytes(std::int32_t id) const {
 
 std::string Tokenizer::decode(std::span<const std::int32_t> ids, bool with_special) const {
   std::string out;
-  for (const std::int32_t id : ids)
-    if (with_special || !is_control(id)) out += token_bytes(id);
+  bool at_start = true;
+  for (const std::int32_t id : ids) out += shown(id, with_special, at_start);
   return out;
+}
+
+std::string_view Tokenizer::shown(std::int32_t id, bool with_special, bool& at_start) const {
+  if (is_control(id)) return with_special ? token_bytes(id) : std::string_view();
+  if (!is_valid(id)) return {};
+  std::string_view bytes = token_bytes(id);
+  // No space is put before a user-defined token.
+  if (at_start && add_space_prefix_ && kind(id) == TokenKind::kNormal && bytes.starts_with(' '))
+    bytes.remove_prefix(1);
+  at_start = false;
+  return bytes;
 }
 
 std::optional<std::int32_t> Tokenizer::find_token(std::string_view bytes) const {
@@ -74,16 +86,41 @@ std::vector<std::int32_t> Tokenizer::encode(std::string_view text, bool parse_sp
 
 void Tokenizer::encode_plain(std::string_view text, std::vector<std::int32_t>& out) const {
   if (text.empty()) return;
+  if (pretokenizer_)
+    encode_byte_level(text, out);
+  else
+    encode_sentence_piece(text, out);
+}
+
+void Tokenizer::encode_sentence_piece(std::string_view text, std::vector<std::int32_t>& out) const {
+  const std::string spaced = (add_space_prefix_ ? " " : "") + utf8_unmark_spaces(text);
+  SpmMerger merger(normal_, scores_, longest_);
+  for (const SpmMerger::Piece& piece : merger.merge(spaced)) {
+    if (piece.token >= 0)
+      out.push_back(piece.token);
+    else
+      encode_bytes(piece.text, out);
+  }
+}
+
+void Tokenizer::encode_bytes(std::string_view character, std::vector<std::int32_t>& out) const {
+  const bool all = std::all_of(character.begin(), character.end(),
+                               [&](char c) { return has_byte(static_cast<unsigned char>(c)); });
+  if (!all) return out.push_back(*unknown_);  // the loader has seen that there is one
+  for (const char c : character) out.push_back(byte_ids_[static_cast<unsigned char>(c)]);
+}
+
+void Tokenizer::encode_byte_level(std::string_view text, std::vector<std::int32_t>& out) const {
   std::vector<std::uint32_t> lengths;
   lengths.reserve(text.size() / 4 + 4);
-  pretokenizer_.split(text, lengths);
+  pretokenizer_->split(text, lengths);
   BpeMerger merger(merges_);
   std::vector<std::int32_t> symbols;
   std::size_t at = 0;
   for (const std::uint32_t length : lengths) {
     const std::string_view piece = text.substr(at, length);
     at += length;
-    if (pretokenizer_.rule().whole_words) {
+    if (pretokenizer_->rule().whole_words) {
       if (const std::int32_t whole = normal_.find(piece); whole >= 0) {
         out.push_back(whole);
         continue;
@@ -105,11 +142,13 @@ std::string StreamDecoder::give(std::size_t bytes) {
 }
 
 std::string StreamDecoder::push(std::int32_t id) {
-  if (!with_special_ && tokenizer_->is_control(id)) return {};
-  held_ += tokenizer_->token_bytes(id);
+  held_ += tokenizer_->shown(id, with_special_, at_start_);
   return give(held_.size() - utf8_unfinished_tail(held_));
 }
 
-std::string StreamDecoder::finish() { return give(held_.size()); }
+std::string StreamDecoder::finish() {
+  at_start_ = whole_;
+  return give(held_.size());
+}
 
 }  // namespace tenon

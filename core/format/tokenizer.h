@@ -1,9 +1,17 @@
-// Byte-level BPE tokenizers as GGUF files carry them (tokenizer.ggml.model "gpt2").
+// Tokenizers as GGUF files carry them: byte-level BPE (tokenizer.ggml.model "gpt2") and
+// SentencePiece's BPE with scores ("llama").
 //
 // A Tokenizer owns what it needs; the file may go. Encoding takes any bytes and never fails. Bytes
-// that are not UTF-8 are encoded one piece at a time through the byte alphabet. Some vocabularies
-// lack a few bytes (SmolLM2 has no token for 21 of them, such as 0x04 and 0xFF): such a byte is
-// left out, as in the reference implementation; covers_all_bytes() tells.
+// that are not UTF-8 are encoded one at a time.
+//
+// Byte-level: some vocabularies lack a few bytes (SmolLM2 has no token for 21 of them, such as 0x04
+// and 0xFF): such a byte is left out, as in the reference implementation; covers_all_bytes() tells.
+//
+// SentencePiece: a character that is no token becomes the tokens of its bytes, or the unknown token
+// where the vocabulary has no such bytes. A space and U+2581 are the same character; both decode as
+// a space. Where add_space_prefix() says so, encoding puts a space before the text and after each
+// special token, and decode() takes away the one at the start. Text is never merged into a control
+// token or a byte token.
 #pragma once
 
 #include <array>
@@ -41,6 +49,7 @@ class Tokenizer {
   TokenKind kind(std::int32_t id) const { return kinds_[static_cast<std::size_t>(id)]; }
   bool is_valid(std::int32_t id) const { return id >= 0 && id < vocabulary_size(); }
   bool is_control(std::int32_t id) const;
+  bool is_sentence_piece() const { return !pretokenizer_.has_value(); }
   bool covers_all_bytes() const { return covers_all_bytes_; }
   bool has_byte(unsigned char byte) const { return byte_ids_[byte] >= 0; }
 
@@ -48,10 +57,12 @@ class Tokenizer {
   // text from strangers. User-defined tokens are always matched, the longest first. Adds no BOS.
   std::vector<std::int32_t> encode(std::string_view text, bool parse_special) const;
 
+  bool add_space_prefix() const { return add_space_prefix_; }
+
   // The bytes a token stands for; for a control token its text, which decode() gives only on
   // request. Empty for an id out of range.
   std::string_view token_bytes(std::int32_t id) const;
-  // Ids out of range stand for nothing.
+  // A whole text: see add_space_prefix(). Ids out of range stand for nothing.
   std::string decode(std::span<const std::int32_t> ids, bool with_special) const;
 
   // By its bytes; special tokens before normal ones.
@@ -59,21 +70,31 @@ class Tokenizer {
   std::optional<std::int32_t> bos() const { return bos_; }
   std::optional<std::int32_t> eos() const { return eos_; }
   std::optional<std::int32_t> eot() const { return eot_; }  // end of turn, where it is its own
+  std::optional<std::int32_t> unknown() const { return unknown_; }
   bool add_bos() const { return add_bos_; }
+  bool add_eos() const { return add_eos_; }
 
-  // Over vocabulary, kinds, merges and pre-tokenizer: part of cache keys.
+  // Over vocabulary, kinds, merges or scores, and how text is cut: part of cache keys.
   const Hash128& identity() const { return identity_; }
 
  private:
   friend class TokenizerLoader;
-  explicit Tokenizer(Pretokenizer pretokenizer) : pretokenizer_(std::move(pretokenizer)) {}
+  friend class StreamDecoder;
+  Tokenizer() = default;
   void encode_plain(std::string_view text, std::vector<std::int32_t>& out) const;
+  void encode_byte_level(std::string_view text, std::vector<std::int32_t>& out) const;
+  void encode_sentence_piece(std::string_view text, std::vector<std::int32_t>& out) const;
+  void encode_bytes(std::string_view character, std::vector<std::int32_t>& out) const;
+  // What decoding shows of a token; `at_start` says that a space put before the text would be here.
+  std::string_view shown(std::int32_t id, bool with_special, bool& at_start) const;
   // The longest special token that `text` starts with, or -1.
   std::int32_t match_special(std::string_view text, bool parse_special) const;
 
-  Pretokenizer pretokenizer_;
-  std::unique_ptr<char[]> arena_;       // the bytes of all tokens; the tables point into it
-  std::vector<std::uint32_t> offsets_;  // vocabulary_size() + 1
+  std::optional<Pretokenizer> pretokenizer_;  // byte-level
+  std::vector<float> scores_;                 // SentencePiece: one for each token
+  std::size_t longest_ = 0;                   // SentencePiece: bytes of the longest normal token
+  std::unique_ptr<char[]> arena_;             // the bytes of all tokens; the tables point into it
+  std::vector<std::uint32_t> offsets_;        // vocabulary_size() + 1
   std::vector<TokenKind> kinds_;
   TokenTable normal_;
   std::vector<std::int32_t> special_;  // control and user-defined ids, sorted by their bytes
@@ -81,8 +102,8 @@ class Tokenizer {
   MergeTable merges_;
   std::array<std::int32_t, 256> byte_ids_{};  // -1: the vocabulary has no such byte
   bool covers_all_bytes_ = false;
-  std::optional<std::int32_t> bos_, eos_, eot_;
-  bool add_bos_ = false;
+  std::optional<std::int32_t> bos_, eos_, eot_, unknown_;
+  bool add_bos_ = false, add_eos_ = false, add_space_prefix_ = false;
   Hash128 identity_;
 };
 
@@ -92,9 +113,15 @@ class StreamDecoder {
  public:
   enum class Invalid { kKeep, kReplace };  // bytes that are not UTF-8: as they are, or U+FFFD
 
+  // A stream continues a text, so that its first space is kept. whole: it is all of one, and what
+  // it gives is what decode() gives.
   explicit StreamDecoder(const Tokenizer& tokenizer, bool with_special = false,
-                         Invalid invalid = Invalid::kKeep)
-      : tokenizer_(&tokenizer), with_special_(with_special), invalid_(invalid) {}
+                         Invalid invalid = Invalid::kKeep, bool whole = false)
+      : tokenizer_(&tokenizer),
+        with_special_(with_special),
+        invalid_(invalid),
+        whole_(whole),
+        at_start_(whole) {}
 
   std::string push(std::int32_t id);
   std::string finish();  // what was held back; the decoder can be used again
@@ -105,6 +132,7 @@ class StreamDecoder {
   const Tokenizer* tokenizer_;
   bool with_special_;
   Invalid invalid_;
+  bool whole_, at_start_;
   std::string held_;
 };
 

@@ -1,7 +1,8 @@
-// Builds a Tokenizer from a GGUF file's metadata: token texts out of the byte alphabet into one
-// arena, and the merges as pairs of ids.
+// Builds a Tokenizer from a GGUF file's metadata: token texts out of the byte alphabet, or out of
+// SentencePiece's spelling, into one arena; the merges as pairs of ids, or the scores.
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <limits>
 
 #include "core/base/suggest.h"
@@ -42,6 +43,19 @@ std::ptrdiff_t from_alphabet(std::string_view text, char* out) {
   return end - out;
 }
 
+// The byte that a byte token of a SentencePiece vocabulary is: "<0x0A>"; -1 when it is not written
+// so.
+int byte_of(std::string_view text) {
+  const auto digit = [](char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+  };
+  if (text.size() != 6 || !text.starts_with("<0x") || text.back() != '>') return -1;
+  const int high = digit(text[3]), low = digit(text[4]);
+  return high < 0 || low < 0 ? -1 : high * 16 + low;
+}
+
 template <class T>
 Hash128 hash_items(const std::vector<T>& items, const Hash128& seed) {
   return hash_bytes(std::as_bytes(std::span(items)), seed);
@@ -53,13 +67,39 @@ class TokenizerLoader {
  public:
   TokenizerLoader(const GgufFile& file, Tokenizer& tokenizer) : file_(file), out_(tokenizer) {}
 
-  Status load() {
+  Status load_byte_level() {
     TENON_TRY(load_kinds());
     TENON_TRY(load_texts());
     TENON_TRY(load_merges());
     // After the merges, which speak of texts in the alphabet only.
     for (const std::int32_t id : odd_) out_.normal_.insert(id);
-    TENON_TRY(load_named_ids());
+    TENON_TRY(load_named_ids(out_.pretokenizer_->rule().bos_when_unstated));
+    sort_special();
+    return {};
+  }
+
+  Status load_sentence_piece() {
+    TENON_TRY(load_kinds());
+    if (!file_.has("tokenizer.ggml.token_type"))
+      return fail("TENON-F050", "a SentencePiece vocabulary has no token types",
+                  "no tokenizer.ggml.token_type", "one type for each token");
+    TENON_TRY(load_scores());
+    TENON_TRY(allocate_texts());
+    for (std::size_t i = 0; i < texts_.size(); ++i)
+      TENON_TRY(load_piece(static_cast<std::int32_t>(i)));
+    out_.covers_all_bytes_ = std::all_of(out_.byte_ids_.begin(), out_.byte_ids_.end(),
+                                         [](std::int32_t id) { return id >= 0; });
+    // What the format leaves unsaid is what the Llama vocabularies have.
+    out_.bos_ = unstated_id(1, TokenKind::kControl);
+    out_.eos_ = unstated_id(2, TokenKind::kControl);
+    out_.unknown_ = unstated_id(0, TokenKind::kUnknown);
+    TENON_TRY(load_id("tokenizer.ggml.unknown_token_id", out_.unknown_));
+    TENON_TRY(load_named_ids(true));
+    TENON_TRY(load_flag("tokenizer.ggml.add_space_prefix", true, out_.add_space_prefix_));
+    if (!out_.covers_all_bytes_ && !out_.unknown_)
+      return fail("TENON-F049", "characters outside the vocabulary have no tokens",
+                  "neither 256 byte tokens nor an unknown token", "one of them");
+    set_identity("tenon.tokenizer.spm/1", out_.add_space_prefix_ ? "prefix" : "", out_.scores_);
     sort_special();
     return {};
   }
@@ -98,7 +138,65 @@ class TokenizerLoader {
     return {};
   }
 
-  Status load_texts() {
+  Status load_scores() {
+    if (!file_.has("tokenizer.ggml.scores"))
+      return fail("TENON-F048", "a SentencePiece vocabulary has no scores",
+                  "no tokenizer.ggml.scores", "one score for each token");
+    TENON_ASSIGN(const std::vector<double> scores, file_.get_floats("tokenizer.ggml.scores"));
+    if (scores.size() != texts_.size())
+      return fail("TENON-F048", "scores and tokens differ in number",
+                  std::to_string(scores.size()) + " scores",
+                  std::to_string(texts_.size()) + ", one for each token");
+    out_.scores_.reserve(scores.size());
+    for (std::size_t i = 0; i < scores.size(); ++i) {
+      if (!std::isfinite(scores[i]))
+        return fail("TENON-F048", "token " + std::to_string(i) + " has no usable score",
+                    std::to_string(scores[i]), "a finite number");
+      out_.scores_.push_back(static_cast<float>(scores[i]));
+    }
+    return {};
+  }
+
+  // An id that the file does not name: `id` if that token is of this kind.
+  std::optional<std::int32_t> unstated_id(std::int32_t id, TokenKind kind) const {
+    return out_.is_valid(id) && out_.kind(id) == kind ? std::optional(id) : std::nullopt;
+  }
+
+  Status load_piece(std::int32_t id) {
+    const auto i = static_cast<std::size_t>(id);
+    const TokenKind kind = out_.kind(id);
+    std::string bytes(texts_[i]);
+    if (kind == TokenKind::kByte) {
+      const int byte = byte_of(texts_[i]);
+      if (byte < 0)
+        return fail("TENON-F049", "token " + std::to_string(i) + " is no byte",
+                    quote_for_message(texts_[i]), "<0x00> to <0xFF>");
+      bytes.assign(1, static_cast<char>(byte));
+      std::int32_t& known = out_.byte_ids_[static_cast<std::size_t>(byte)];
+      if (known < 0) known = id;
+    }
+    const bool text = kind == TokenKind::kNormal || kind == TokenKind::kUnused;
+    // Texts are merged with spaces in their marked form, so a plain space in a token is out of
+    // their reach.
+    const bool reachable = text && !bytes.empty() && bytes.find(' ') == std::string::npos;
+    if (text) bytes = utf8_unmark_spaces(bytes);
+    std::copy(bytes.begin(), bytes.end(), out_.arena_.get() + out_.offsets_[i]);
+    out_.offsets_[i + 1] = out_.offsets_[i] + static_cast<std::uint32_t>(bytes.size());
+    if (!reachable) return {};
+    out_.normal_.insert(id);
+    out_.longest_ = std::max(out_.longest_, bytes.size());
+    return {};
+  }
+
+  Status load_flag(std::string_view key, bool unstated, bool& out) const {
+    out = unstated;
+    if (!file_.has(key)) return {};
+    TENON_ASSIGN(out, file_.get_bool(key));
+    return {};
+  }
+
+  // Room for the texts, in the form of the file: no other is longer.
+  Status allocate_texts() {
     std::uint64_t total = 0;
     for (const std::string_view text : texts_) total += text.size();
     if (total > std::numeric_limits<std::uint32_t>::max())
@@ -107,8 +205,13 @@ class TokenizerLoader {
     out_.arena_ = std::make_unique<char[]>(total + 1);
     out_.offsets_.assign(texts_.size() + 1, 0);
     out_.normal_.reserve(texts_.size(), {out_.arena_.get(), out_.offsets_.data()});
-    for (std::size_t i = 0; i < texts_.size(); ++i) load_text(static_cast<std::int32_t>(i));
     out_.byte_ids_.fill(-1);
+    return {};
+  }
+
+  Status load_texts() {
+    TENON_TRY(allocate_texts());
+    for (std::size_t i = 0; i < texts_.size(); ++i) load_text(static_cast<std::int32_t>(i));
     out_.covers_all_bytes_ = true;
     for (std::size_t byte = 0; byte < 256; ++byte) {
       const char c = static_cast<char>(byte);
@@ -169,17 +272,19 @@ class TokenizerLoader {
       out_.merges_.insert(a, b, {static_cast<std::uint32_t>(rank), token});
       triples.insert(triples.end(), {a, b, token});
     }
-    set_identity(triples);
+    set_identity("tenon.tokenizer/1", out_.pretokenizer_->rule().name, triples);
     return {};
   }
 
-  void set_identity(const std::vector<std::int32_t>& triples) {
-    Hash128 hash = hash_text("tenon.tokenizer/1");
-    hash = hash_text(out_.pretokenizer_.rule().name, hash);
+  // rest: merges or scores.
+  template <class T>
+  void set_identity(std::string_view domain, std::string_view rule, const std::vector<T>& rest) {
+    Hash128 hash = hash_text(domain);
+    hash = hash_text(rule, hash);
     hash = hash_text({out_.arena_.get(), out_.offsets_.back()}, hash);
     hash = hash_items(out_.offsets_, hash);
     hash = hash_items(out_.kinds_, hash);
-    out_.identity_ = hash_items(triples, hash);
+    out_.identity_ = hash_items(rest, hash);
   }
 
   Status load_id(std::string_view key, std::optional<std::int32_t>& out) {
@@ -194,17 +299,18 @@ class TokenizerLoader {
     return {};
   }
 
-  Status load_named_ids() {
+  Status load_named_ids(bool bos_when_unstated) {
     TENON_TRY(load_id("tokenizer.ggml.bos_token_id", out_.bos_));
     TENON_TRY(load_id("tokenizer.ggml.eos_token_id", out_.eos_));
     TENON_TRY(load_id("tokenizer.ggml.eot_token_id", out_.eot_));
-    out_.add_bos_ = out_.pretokenizer_.rule().bos_when_unstated;
-    if (file_.has("tokenizer.ggml.add_bos_token")) {
-      TENON_ASSIGN(out_.add_bos_, file_.get_bool("tokenizer.ggml.add_bos_token"));
-    }
+    TENON_TRY(load_flag("tokenizer.ggml.add_bos_token", bos_when_unstated, out_.add_bos_));
+    TENON_TRY(load_flag("tokenizer.ggml.add_eos_token", false, out_.add_eos_));
     if (out_.add_bos_ && !out_.bos_)
       return fail("TENON-F036", "a BOS token is to be added but none is named",
                   "no tokenizer.ggml.bos_token_id", "the id of the BOS token");
+    if (out_.add_eos_ && !out_.eos_)
+      return fail("TENON-F036", "an EOS token is to be added but none is named",
+                  "no tokenizer.ggml.eos_token_id", "the id of the EOS token");
     return {};
   }
 
@@ -229,14 +335,19 @@ class TokenizerLoader {
 
 Result<Tokenizer> Tokenizer::from_gguf(const GgufFile& file) {
   TENON_ASSIGN(const std::string_view model, file.get_string("tokenizer.ggml.model"));
+  Tokenizer out;
+  if (model == "llama") {
+    TENON_TRY(TokenizerLoader(file, out).load_sentence_piece());
+    return out;
+  }
   if (model != "gpt2")
     return Error{.code = Code::kUnimplemented,
                  .id = "TENON-F030",
                  .message = "this kind of tokenizer is not supported",
                  .where = file.path(),
                  .found = "tokenizer.ggml.model " + quote_for_message(model),
-                 .expected = "\"gpt2\" (byte-level BPE)",
-                 .fix = "use a model with a byte-level BPE tokenizer"};
+                 .expected = "\"gpt2\" (byte-level BPE) or \"llama\" (SentencePiece BPE)",
+                 .fix = "use a model with one of these tokenizers"};
   std::string_view pre = "default";
   if (file.has("tokenizer.ggml.pre")) {
     TENON_ASSIGN(pre, file.get_string("tokenizer.ggml.pre"));
@@ -255,8 +366,8 @@ Result<Tokenizer> Tokenizer::from_gguf(const GgufFile& file) {
                  .fix = suggest_fix(pre.substr(0, 80), pretokenizer_names())};
   }
   TENON_ASSIGN(Pretokenizer pretokenizer, Pretokenizer::create(*rule));
-  Tokenizer out(std::move(pretokenizer));
-  TENON_TRY(TokenizerLoader(file, out).load());
+  out.pretokenizer_ = std::move(pretokenizer);
+  TENON_TRY(TokenizerLoader(file, out).load_byte_level());
   return out;
 }
 

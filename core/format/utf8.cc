@@ -90,6 +90,18 @@ void utf8_append(std::string& out, std::uint32_t code) {
   }
 }
 
+std::string utf8_unmark_spaces(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t mark = std::min(text.find(kSpaceMark, at), text.size());
+    out += text.substr(at, mark - at);
+    if (mark < text.size()) out += ' ';
+    at = mark + kSpaceMark.size();
+  }
+  return out;
+}
+
 std::string utf8_replace_invalid(std::string_view text) {
   std::string out;
   out.reserve(text.size());

@@ -21,6 +21,12 @@ std::size_t utf8_unfinished_tail(std::string_view text);
 std::uint32_t utf8_decode(std::string_view text, std::size_t at, std::size_t length);
 void utf8_append(std::string& out, std::uint32_t code_point);
 
+// U+2581, which SentencePiece vocabularies write for a space.
+inline constexpr std::string_view kSpaceMark = "\xE2\x96\x81";
+
+// `text` with each U+2581 replaced by a space.
+std::string utf8_unmark_spaces(std::string_view text);
+
 // `text` with each byte that is not part of a valid sequence replaced by U+FFFD.
 std::string utf8_replace_invalid(std::string_view text);
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tests/unit/format/gguf_writer.h"
+#include "tests/unit/format/sentence_vocabulary.h"
 #include "tests/unit/format/synthetic_vocabulary.h"
 
 namespace {
@@ -51,6 +52,13 @@ int main(int count, char** arguments) {
     vocabulary.pre = pre;
     write(root / "tokenizer", pre,
           with_text(vocabulary.gguf(), "hello h\xC3\xA9 12 <|im_end|>\xFF<tool>call  \n"));
+  }
+  tenon::SentenceVocabulary pieces;
+  write(root / "gguf", "sentence_vocabulary", pieces.gguf());
+  for (const bool prefix : {false, true}) {
+    pieces.flags = {{"add_space_prefix", prefix}};
+    write(root / "tokenizer", prefix ? "spm-prefix" : "spm",
+          with_text(pieces.gguf(), "hello \xE2\x96\x81h\xC3\xA9t <s>aaaa\xFF<tool>w   \n\n"));
   }
   int number = 0;
   for (const std::string_view source : kTemplates)

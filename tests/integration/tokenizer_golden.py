@@ -1,19 +1,25 @@
 #!/usr/bin/env python3
-"""Writes tests/fixtures/tokenizer/smollm2.golden: what the `tokenizers` library makes of many texts.
+"""Writes tests/fixtures/tokenizer/NAME.golden: what other implementations make of many texts.
 
-Run by hand when the reference changes; needs the PyPI packages `gguf` and `tokenizers`:
+Run by hand when the reference changes:
 
-    python3 tests/integration/tokenizer_golden.py MODEL.gguf tests/fixtures/tokenizer/smollm2.golden
+    python3 tests/integration/tokenizer_golden.py MODEL.gguf tests/fixtures/tokenizer/NAME.golden
 
-The reference tokenizer is built from the file's vocabulary and merges with the pre-tokenizer that
-`tokenizer.ggml.pre` "smollm" stands for: digits one by one, then the GPT-2 pattern. Texts are
-drawn from a fixed seed. One line a text: the text in hex, a space, the ids in decimal with commas.
+For smollm2.golden it needs the PyPI packages `gguf` and `tokenizers`. The reference tokenizer is
+built from the file's vocabulary and merges with the pre-tokenizer that `tokenizer.ggml.pre`
+"smollm" stands for: digits one by one, then the GPT-2 pattern.
+
+For gemma.golden it needs `gguf`, `llama-cpp-python`, which is the reference, and `sentencepiece`
+with `protobuf`: a model for it is made of the file's vocabulary, and texts without control tokens
+must come out the same there (control tokens it never reads from text).
+
+Texts are drawn from a fixed seed. One line a text: the text in hex, a space, the ids in decimal
+with commas.
 """
 import random
 import sys
 
 import gguf
-from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 
 COUNT = 5200
 SCRIPTS = {
@@ -57,7 +63,58 @@ def special_tokens(texts, types):
     return [text for text, kind in zip(texts, types) if kind in (3, 4)]
 
 
+def sentencepiece_model(fields):
+    """An encoder of the sentencepiece package with the file's vocabulary."""
+    import sentencepiece
+    from sentencepiece import sentencepiece_model_pb2 as pb
+    texts, types, scores = (fields["tokenizer.ggml." + key].contents() for key in ("tokens", "token_type", "scores"))
+    unknown = fields["tokenizer.ggml.unknown_token_id"].contents()
+    model = pb.ModelProto()
+    for i, (text, kind, score) in enumerate(zip(texts, types, scores)):
+        # Text is marked before user-defined pieces are looked for.
+        model.pieces.add(piece=text.replace(" ", "\u2581") if kind == 4 else text, score=score,
+                         type=2 if i == unknown else kind)
+    model.trainer_spec.model_type = pb.TrainerSpec.BPE
+    model.trainer_spec.byte_fallback = True
+    model.trainer_spec.unk_piece = texts[unknown]
+    model.normalizer_spec.name = "identity"
+    model.normalizer_spec.add_dummy_prefix = fields["tokenizer.ggml.add_space_prefix"].contents()
+    model.normalizer_spec.remove_extra_whitespaces = False
+    return sentencepiece.SentencePieceProcessor(model_proto=model.SerializeToString()).encode
+
+
+def sentencepiece_reference(path):
+    import llama_cpp
+    fields = gguf.GGUFReader(path).fields
+    texts = fields["tokenizer.ggml.tokens"].contents()
+    types = fields["tokenizer.ggml.token_type"].contents()
+    control = [text for text, kind in zip(texts, types) if kind == 3]
+    model = llama_cpp.Llama(path, vocab_only=True, verbose=False)
+    second = sentencepiece_model(fields)
+
+    def encode(text):
+        ids = model.tokenize(text.encode("utf-8"), add_bos=False, special=True)
+        if not any(token in text for token in control) and second(text) != ids:
+            # Beside a space, U+2581 is part of a run of spaces in one and not in the other.
+            assert "\u2581" in text, text
+            print("sentencepiece differs:", repr(text), ids, second(text), file=sys.stderr)
+        return ids
+
+    # Most control tokens of Gemma are <unused...>.
+    special = [text for text, kind in zip(texts, types) if kind == 4] + control[:12] + control[-4:] + [
+        text for text in control if "turn" in text]
+    return encode, special
+
+
+def runs(rng):
+    """Runs of one character, which SentencePiece vocabularies have tokens for."""
+    if rng.random() < 0.1:
+        return "\u2581"
+    return rng.choice(["\n", " ", "\t", "-", "=", "a"]) * rng.choice([2, 3, 5, 17, 31, 32, 33, 40])
+
+
 def reference(path):
+    from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
     fields = gguf.GGUFReader(path).fields
     texts = fields["tokenizer.ggml.tokens"].contents()
     types = fields["tokenizer.ggml.token_type"].contents()
@@ -70,7 +127,7 @@ def reference(path):
     ])
     special = special_tokens(texts, types)
     tokenizer.add_special_tokens([AddedToken(text, normalized=False, special=True) for text in special])
-    return tokenizer, special
+    return lambda text: tokenizer.encode(text, add_special_tokens=False).ids, special
 
 
 def character(rng, ranges):
@@ -126,21 +183,27 @@ def text_of(rng, special, number):
     return glue.join(part(rng, special) for _ in range(count))
 
 
+def text_with_runs(rng, special, number):
+    text = text_of(rng, special, number)
+    return text + runs(rng) + part(rng, special) if number % 9 == 8 else text
+
+
 def main():
     model, out = sys.argv[1:]
-    tokenizer, special = reference(model)
+    pieces = gguf.GGUFReader(model).fields["tokenizer.ggml.model"].contents() == "llama"
+    encode, special = sentencepiece_reference(model) if pieces else reference(model)
     rng = random.Random(20240607)
     seen = set()
     with open(out, "w", encoding="ascii") as file:
         number = 0
         while len(seen) < COUNT:
-            text = text_of(rng, special, number)
+            text = (text_with_runs if pieces else text_of)(rng, special, number)
             number += 1
             raw = text.encode("utf-8")
             if text in seen or len(raw) > 120:
                 continue
             seen.add(text)
-            ids = tokenizer.encode(text, add_special_tokens=False).ids
+            ids = encode(text)
             file.write(raw.hex() + " " + ",".join(map(str, ids)) + "\n")
 
 
