@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
-"""Writes tests/fixtures/numerics/smollm2.golden: what an independent implementation makes of the real model.
+"""Writes tests/fixtures/numerics/*.golden: what an independent implementation makes of the real models.
 
 Run by hand when the reference changes:
 
-    python3 tests/integration/golden.py MODEL.gguf tests/fixtures/numerics/smollm2.golden
+    python3 tests/integration/golden.py SMOLLM2.gguf tests/fixtures/numerics/smollm2.golden
+    python3 tests/integration/golden.py GEMMA.gguf tests/fixtures/numerics/gemma.golden
 
 It needs the PyPI packages torch (a CPU build will do), transformers, accelerate, gguf and tokenizers; written with
 torch 2.15.0, transformers 5.24.0, gguf 0.19.0. transformers reads the file itself: it dequantises the weights to
 float32, puts the rows of Q and K back into its own order and computes in float32 with its eager attention. Tokens are
-those of tokenizer_golden.py, which builds the tokenizer from the file's own vocabulary.
+those of tokenizer_golden.py, which builds the tokenizer from the file's own vocabulary; where the file asks for a token
+at the beginning, every text has it.
 
 The file, one record a line; log-probabilities are natural:
 
@@ -21,13 +23,15 @@ The file, one record a line; log-probabilities are natural:
 import os
 import sys
 
+import gguf
 import torch
-from tokenizer_golden import reference as reference_tokenizer
+from tokenizer_golden import reference, sentencepiece_reference
 from transformers import AutoModelForCausalLM
 
 TEXTS = os.path.join(os.path.dirname(__file__), "..", "fixtures", "numerics", "texts.txt")
 # Tokens of each text, of which the last 16 are recorded: one text is longer than a page of 64.
 LENGTHS = {"prose": 80, "code": 32, "chat": 32, "numbers": 32}
+GREEDY_PLAIN = "The lighthouse keeper found an old map in the attic. The next morning"
 GREEDY = ("<|im_start|>user\nTell me the story of a lighthouse keeper who finds a map.<|im_end|>\n"
           "<|im_start|>assistant\n")
 
@@ -46,8 +50,17 @@ def read_texts():
 
 def tokens_of(model_path):
     """A function from a text to its tokens."""
-    tokenizer, _ = reference_tokenizer(model_path)
-    return lambda text: tokenizer.encode(text, add_special_tokens=False).ids
+    fields = gguf.GGUFReader(model_path).fields
+    if fields["tokenizer.ggml.model"].contents() != "llama":
+        return reference(model_path)[0]
+    encode, _ = sentencepiece_reference(model_path)
+    first = [fields["tokenizer.ggml.bos_token_id"].contents()]
+    return lambda text: first + encode(text)
+
+
+def greedy_prompt(model_path):
+    """A question where the model has a chat template, else a text to go on with."""
+    return GREEDY if "tokenizer.chat_template" in gguf.GGUFReader(model_path).fields else GREEDY_PLAIN
 
 
 def load(model_path):
@@ -101,7 +114,7 @@ def main():
         for name, length in LENGTHS.items():
             ids = encode(texts[name])[:length]
             record(file, ids, log_probabilities(model, ids))
-        prompt = encode(GREEDY)
+        prompt = encode(greedy_prompt(model_path))
         answer, lead = greedy(model, prompt, 128)
         file.write("greedy " + ",".join(map(str, prompt)) + " " + ",".join(map(str, answer)) + "\n")
     print(f"greedy: a most likely token leads by at least {lead:.3g}")

@@ -32,9 +32,10 @@ inline std::vector<std::int32_t> read_ids(const std::string& word) {
   return out;
 }
 
-inline Golden read_numerics_golden() {
+// name: "smollm2", "gemma".
+inline Golden read_numerics_golden(const std::string& name) {
   Golden out;
-  std::ifstream file(TENON_SOURCE_DIR "/tests/fixtures/numerics/smollm2.golden");
+  std::ifstream file(TENON_SOURCE_DIR "/tests/fixtures/numerics/" + name + ".golden");
   for (std::string line; std::getline(file, line);) {
     std::istringstream in(line);
     std::string kind, ids;

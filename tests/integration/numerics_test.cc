@@ -139,7 +139,7 @@ TEST_F(Numerics, KeepsTheDistributions) {
 }
 
 TEST_F(Numerics, ExactAnswersAsTheIndependentImplementation) {
-  const Golden golden = read_numerics_golden();
+  const Golden golden = read_numerics_golden("smollm2");
   ASSERT_EQ(golden.greedy_answer.size(), 128u);
   RequestSpec request;
   request.prompt = golden.greedy_prompt;

@@ -83,8 +83,22 @@ void run_mix(LoadedEngine& engine, const std::vector<RequestSpec>& requests,
     ASSERT_EQ(got[i], expected[picked[i]]) << "request " << picked[i] << "\n" << what;
 }
 
-TEST(Sameness, CpuEqualsTheContractReference) {
-  const std::string path = TinyModel().save("sameness-reference");
+// Both shapes of tiny model: full attention, and windows in five layers of six.
+class Sameness : public testing::TestWithParam<TinyModel::Family> {
+ protected:
+  static std::string model() {
+    const bool llama = GetParam() == TinyModel::Family::kLlama;
+    return TinyModel(1, GetParam()).save(llama ? "sameness-llama" : "sameness-gemma");
+  }
+};
+INSTANTIATE_TEST_SUITE_P(, Sameness,
+                         testing::Values(TinyModel::Family::kLlama, TinyModel::Family::kGemma),
+                         [](const auto& info) {
+                           return info.param == TinyModel::Family::kLlama ? "Llama" : "Gemma";
+                         });
+
+TEST_P(Sameness, CpuEqualsTheContractReference) {
+  const std::string path = model();
   const std::vector<RequestSpec> requests = make_requests();
   const auto reference = load_engine({.backend = "contract"}, path);
   const auto cpu = load_engine({}, path);
@@ -95,8 +109,8 @@ TEST(Sameness, CpuEqualsTheContractReference) {
 }
 
 // TENON_MIXES overrides how many mixes are run.
-TEST(Sameness, AThousandRandomMixes) {
-  const std::string path = TinyModel().save("sameness");
+TEST_P(Sameness, AThousandRandomMixes) {
+  const std::string path = model();
   const std::vector<RequestSpec> requests = make_requests();
   auto baseline = load_engine({.engine = "threads: 1 kv_pages: 40", .prefix_caches = 0}, path);
   ASSERT_TRUE(baseline.ok()) << baseline.error().to_string();
