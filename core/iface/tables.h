@@ -251,6 +251,10 @@ class Comm {
     PluginCall scope(owner_, "comm.agree");
     return scope.finish(table_->agree(self_, rank, value, equal, scope.call()));
   }
+  Status check(uint32_t rank) const {
+    PluginCall scope(owner_, "comm.check");
+    return scope.finish(table_->check(self_, rank, scope.call()));
+  }
   void fail() const {
     table_->fail(self_);
   }

@@ -89,13 +89,19 @@ Status ModelBuilder::declare(tenon_str name, std::int64_t n, std::int64_t k, boo
     return declaration(file_, text, "a quantised row is made of groups of 32", std::to_string(k),
                        "a multiple of 32");
   *out = static_cast<std::uint32_t>(sources_.size());
-  sources_.push_back({tensor, *codec});
+  sources_.push_back({tensor, *codec, {.n = n, .k = k}, k});
   shape_.weights.push_back({text, n, k, (*codec)->layout, tensor->data.size()});
   return {};
 }
 
 Status ModelBuilder::site(const tenon_site* site, std::uint32_t* out) {
-  return declare(site->name, site->n, site->k, false, out);
+  TENON_TRY(declare(site->name, site->n, site->k, false, out));
+  Site& made = sources_[*out].site;
+  if (!view_of(site->module).empty()) made.module = view_of(site->module);
+  made.split_n = static_cast<tenon_split>(site->split_n);
+  made.split_k = static_cast<tenon_split>(site->split_k);
+  made.paired_heads = site->paired_heads;
+  return {};
 }
 
 Status ModelBuilder::param(tenon_str name, std::int64_t n, std::uint32_t* out) {
@@ -196,23 +202,46 @@ Status ModelBuilder::check_complete() const {
                .found = stream ? geometry_text(g) : ""};
 }
 
+// A rank's columns lie at whole quantisation groups of a row, which is expanded as a whole.
+void ModelBuilder::read_rows(void* ctx, std::int64_t first, std::int64_t rows, void* values,
+                             float* scales, float* mins) {
+  const auto& source = *static_cast<const Source*>(ctx);
+  const Site& site = source.site;
+  const std::int64_t k = site.k, kept = source.kept_k;
+  const std::uint64_t bytes = row_bytes(source.tensor->type, k),
+                      value_bytes = source.codec->layout == TENON_LAYOUT_F32 ? 4 : 1;
+  const std::int64_t group = layout_group(source.codec->layout), groups = k / group,
+                     kept_groups = kept / group;
+  const bool whole = kept == k;
+  std::vector<std::byte> row(whole ? 0 : static_cast<std::size_t>(k) * value_bytes);
+  std::vector<float> row_scales(whole ? 0 : static_cast<std::size_t>(groups)),
+      row_mins(row_scales.size());
+  for (std::int64_t r = 0; r < rows; ++r) {
+    const std::byte* from =
+        source.tensor->data.data() + static_cast<std::uint64_t>(site.row_begin + first + r) * bytes;
+    auto* out =
+        static_cast<std::byte*>(values) + static_cast<std::uint64_t>(r * kept) * value_bytes;
+    float* out_scales = scales != nullptr ? scales + r * kept_groups : nullptr;
+    float* out_mins = mins != nullptr ? mins + r * kept_groups : nullptr;
+    if (whole) {
+      source.codec->expand_row(from, k, out, out_scales, out_mins);
+      continue;
+    }
+    source.codec->expand_row(from, k, row.data(), scales != nullptr ? row_scales.data() : nullptr,
+                             mins != nullptr ? row_mins.data() : nullptr);
+    std::copy_n(row.begin() + static_cast<std::ptrdiff_t>(
+                                  static_cast<std::uint64_t>(site.col_begin) * value_bytes),
+                static_cast<std::uint64_t>(kept) * value_bytes, out);
+    if (scales != nullptr)
+      std::copy_n(row_scales.begin() + site.col_begin / group, kept_groups, out_scales);
+    if (mins != nullptr)
+      std::copy_n(row_mins.begin() + site.col_begin / group, kept_groups, out_mins);
+  }
+}
+
 Status ModelBuilder::load_into(const iface::Backend& backend) const {
   for (std::size_t i = 0; i < sources_.size(); ++i) {
     const WeightShape& shape = shape_.weights[i];
-    const auto read_rows = [](void* ctx, std::int64_t first, std::int64_t rows, void* values,
-                              float* scales, float* mins) {
-      const auto& source = *static_cast<const Source*>(ctx);
-      const auto k = static_cast<std::int64_t>(source.tensor->shape[0]);
-      const std::uint64_t bytes = row_bytes(source.tensor->type, k),
-                          value_bytes = source.codec->layout == TENON_LAYOUT_F32 ? 4 : 1;
-      const std::int64_t groups = k / layout_group(source.codec->layout);
-      for (std::int64_t r = 0; r < rows; ++r)
-        source.codec->expand_row(
-            source.tensor->data.data() + static_cast<std::uint64_t>(first + r) * bytes, k,
-            static_cast<std::byte*>(values) + static_cast<std::uint64_t>(r * k) * value_bytes,
-            scales != nullptr ? scales + r * groups : nullptr,
-            mins != nullptr ? mins + r * groups : nullptr);
-    };
     const tenon_weight weight{{sizeof weight, 0, nullptr},
                               {shape.name.data(), shape.name.size()},
                               static_cast<std::uint32_t>(i),
@@ -221,7 +250,7 @@ Status ModelBuilder::load_into(const iface::Backend& backend) const {
                               shape.k,
                               sources_[i].codec->has_min ? 1 : 0,
                               0,
-                              read_rows,
+                              &ModelBuilder::read_rows,
                               const_cast<Source*>(&sources_[i])};
     TENON_TRY(backend.load_weight(&weight));
   }

@@ -5,6 +5,7 @@
 
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,22 @@ class ModelBuilder {
   Status decoder(const tenon_decoder* decoder);
 
   ModelShape& shape() { return shape_; }
+  // A declared site, beside shape().weights.
+  struct Site {
+    std::string module;         // the published name; empty: adapters cannot bind here
+    std::int64_t n = 0, k = 0;  // of the whole weight
+    std::int64_t row_begin = 0, col_begin = 0;  // of this rank's part
+    tenon_split split_n = TENON_SPLIT_NONE, split_k = TENON_SPLIT_NONE;
+    std::int32_t paired_heads = 0;
+  };
+  const Site& site(std::uint32_t weight) const { return sources_[weight].site; }
+
+  // What ranks can cut the declared model along.
+  tenon_split_units split_units() const;
+  // Leaves of the declared model what one rank holds: rows and columns of weights, heads, and for a
+  // weight whose columns are cut a group that ends at its products (LinearGroupShape::partial).
+  // TENON-R070: a cut through a quantisation group; TENON-R052: a group that cannot be cut there.
+  Status cut(const tenon_rank_share& share);
   // What is still missing after the plugin's load() has returned; TENON-R051.
   Status check_complete() const;
   // Hands every declared weight and group to the backend.
@@ -43,7 +60,13 @@ class ModelBuilder {
   struct Source {
     const GgufTensor* tensor;
     const Codec* codec;
+    Site site;
+    std::int64_t kept_k;  // columns of this rank's part
   };
+  static void read_rows(void* ctx, std::int64_t first, std::int64_t rows, void* values,
+                        float* scales, float* mins);
+  Status cut_weight(std::size_t weight, const tenon_rank_share& share);
+  Status cut_group(LinearGroupShape& group);
   bool is_vector(std::int32_t weight) const;  // a declared vector parameter
   Status declare(tenon_str name, std::int64_t n, std::int64_t k, bool vector, std::uint32_t* out);
 
@@ -51,6 +74,11 @@ class ModelBuilder {
   ModelShape shape_;
   std::vector<Source> sources_;  // beside shape_.weights
 };
+
+// Do the shares cover the model, each query head beside the key-value head that it reads?
+// TENON-R070 names the rank. `owner`: the plugin that made them.
+Status check_shares(const tenon_split_units& units, std::span<const tenon_rank_share> shares,
+                    const std::string& owner);
 
 // The tables of rope angles: cos and sin for [context, dims / 2], libm doubles, one table for each
 // distinct base.

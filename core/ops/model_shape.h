@@ -24,6 +24,10 @@ struct LinearGroupShape {
   std::int32_t norm = -1;
   std::int32_t post_norm = -1;  // of the products, before the residual is added
   double norm_eps = 0;
+  // With ranks: the products are one rank's part of a sum. The group ends there (epilogue none);
+  // the sum over ranks, its norm and the residual follow.
+  bool partial = false;
+  std::int32_t reduce_norm = -1;
   bool gated() const {
     return epilogue == TENON_EPILOGUE_SILU_MUL || epilogue == TENON_EPILOGUE_GELU_MUL;
   }

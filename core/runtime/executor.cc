@@ -9,12 +9,15 @@ namespace tenon {
 
 Executor::Executor(const ModelShape* model, OpDispatch* ops, iface::Backend backend,
                    iface::Model network, iface::Attention attention,
-                   std::vector<tenon_layer_plan> layers)
+                   std::vector<tenon_layer_plan> layers, iface::Parallelism parallelism,
+                   bool samples)
     : model_(model),
       ops_(ops),
       backend_(backend),
       network_(network),
       attention_(attention),
+      parallelism_(parallelism),
+      samples_(samples),
       layers_(std::move(layers)),
       read_sets_(static_cast<std::size_t>(model->decoder.layers)) {
   std::int32_t specs = 0;
@@ -85,7 +88,7 @@ Status Executor::compute(std::span<const BatchItem> items, Tensor*& x) {
   Status status = network_.embed(ids, &x);
   release(ids);
   if (status.ok()) status = walk_layers(x);
-  if (status.ok() && !sampled_.empty()) status = sample(x);
+  if (status.ok() && samples_ && !sampled_.empty()) status = sample(x);
   return status;
 }
 
@@ -164,7 +167,25 @@ Status Executor::sample_block(Tensor* x, std::size_t first, std::size_t count) {
 
 Status Executor::call(const tenon_hdr* op, Tensor* const* in, std::uint32_t n_in, Tensor** out,
                       std::uint32_t n_out) {
+  if (op->type == TENON_OP_LINEAR_GROUP && op->size >= sizeof(tenon_op_linear_group)) {
+    const auto& record = *reinterpret_cast<const tenon_op_linear_group*>(op);
+    if (record.group < model_->groups.size() && model_->groups[record.group].partial && n_in == 2 &&
+        n_out == 1)
+      return reduce_group(record, in, out);
+  }
   return ops_->call(op, std::span(in, n_in), std::span(out, n_out));
+}
+
+// A group whose columns are cut over ranks ends at this rank's part of the products.
+Status Executor::reduce_group(const tenon_op_linear_group& op, Tensor* const* in, Tensor** out) {
+  const LinearGroupShape& group = model_->groups[op.group];
+  Tensor* partial = nullptr;
+  TENON_TRY(ops_->call(&op.hdr, std::span(in, 1), std::span(&partial, 1)));
+  const tenon_reduce_site site{
+      {sizeof site, 0, nullptr}, op.group, group.reduce_norm, group.norm_eps};
+  Status status = parallelism_.reduce(&site, partial, in[1], out);
+  release(partial);
+  return status;
 }
 
 Status Executor::attention(std::int32_t layer, Tensor* q, Tensor* k, Tensor* v, Tensor** out) {

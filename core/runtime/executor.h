@@ -17,7 +17,8 @@ namespace tenon {
 class Executor {
  public:
   Executor(const ModelShape* model, OpDispatch* ops, iface::Backend backend, iface::Model network,
-           iface::Attention attention, std::vector<tenon_layer_plan> layers);
+           iface::Attention attention, std::vector<tenon_layer_plan> layers,
+           iface::Parallelism parallelism = {}, bool samples = true);
 
   // A StepRunner: computes the items through the model.
   Result<StepResult> run(std::span<const BatchItem> items);
@@ -39,6 +40,7 @@ class Executor {
   static constexpr std::int32_t kHeadRows = 32;  // rows whose logits exist at once
   Status compute(std::span<const BatchItem> items, Tensor*& x);
   void gather(std::span<const BatchItem> items);
+  Status reduce_group(const tenon_op_linear_group& op, Tensor* const* in, Tensor** out);
   Result<Tensor*> upload(std::span<const std::int32_t> values);
   Result<Tensor*> rows_of(Tensor* x, std::span<const std::int32_t> rows);
   Status walk_layers(Tensor*& x);
@@ -50,6 +52,8 @@ class Executor {
   iface::Backend backend_;
   iface::Model network_;
   iface::Attention attention_;
+  iface::Parallelism parallelism_;        // with more than one rank: the sum over them
+  bool samples_;                          // false: another rank has the head
   std::vector<tenon_layer_plan> layers_;  // [layers]: where each keeps its state
   PortObserver observer_;
   Status port_status_;  // a port cannot fail; what its observer met is reported after the layer

@@ -30,8 +30,13 @@ typedef struct tenon_comm_v1 {
    */
   tenon_status (*agree)(tenon_instance* self, uint32_t rank, uint64_t value, int32_t* equal, tenon_call* call);
   /*
-   * [any] A rank cannot go on: whoever waits stops waiting, calls fail with ABORTED and results
-   * are void until reset().
+   * [step] UNAVAILABLE when a collective has failed since reset(), also one that a stream has run
+   * meanwhile.
+   */
+  tenon_status (*check)(tenon_instance* self, uint32_t rank, tenon_call* call);
+  /*
+   * [any] A rank cannot go on: whoever waits stops waiting, calls fail with UNAVAILABLE and
+   * results are void until reset().
    */
   void (*fail)(tenon_instance* self);
   /*
@@ -42,8 +47,9 @@ typedef struct tenon_comm_v1 {
 TENON_STATIC_ASSERT(offsetof(tenon_comm_v1, attach) == 16, "append only");
 TENON_STATIC_ASSERT(offsetof(tenon_comm_v1, all_reduce) == 24, "append only");
 TENON_STATIC_ASSERT(offsetof(tenon_comm_v1, agree) == 32, "append only");
-TENON_STATIC_ASSERT(offsetof(tenon_comm_v1, fail) == 40, "append only");
-TENON_STATIC_ASSERT(offsetof(tenon_comm_v1, reset) == 48, "append only");
+TENON_STATIC_ASSERT(offsetof(tenon_comm_v1, check) == 40, "append only");
+TENON_STATIC_ASSERT(offsetof(tenon_comm_v1, fail) == 48, "append only");
+TENON_STATIC_ASSERT(offsetof(tenon_comm_v1, reset) == 56, "append only");
 
 #ifdef __cplusplus
 }

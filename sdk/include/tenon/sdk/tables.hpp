@@ -244,13 +244,16 @@ struct CommTable {
   static tenon_status agree(tenon_instance* self, uint32_t rank, uint64_t value, int32_t* equal, tenon_call* call) noexcept {
     return guarded(call, [&]() -> Status { return reinterpret_cast<T*>(self)->agree(rank, value, equal); });
   }
+  static tenon_status check(tenon_instance* self, uint32_t rank, tenon_call* call) noexcept {
+    return guarded(call, [&]() -> Status { return reinterpret_cast<T*>(self)->check(rank); });
+  }
   static void fail(tenon_instance* self) noexcept {
     reinterpret_cast<T*>(self)->fail();
   }
   static void reset(tenon_instance* self) noexcept {
     reinterpret_cast<T*>(self)->reset();
   }
-  static constexpr tenon_comm_v1 table = {{sizeof(tenon_comm_v1), 0, nullptr}, &attach, &all_reduce, &agree, &fail, &reset};
+  static constexpr tenon_comm_v1 table = {{sizeof(tenon_comm_v1), 0, nullptr}, &attach, &all_reduce, &agree, &check, &fail, &reset};
 };
 
 // tenon.backend/1: T has a method for each slot, returning Status where the slot returns a status.

@@ -1,0 +1,216 @@
+#include "core/load/rank.h"
+
+#include <algorithm>
+
+#include "core/base/log.h"
+
+namespace tenon {
+namespace {
+
+std::string spec_text(std::int32_t layers, std::int32_t kv_heads, std::int32_t head_dim) {
+  return std::to_string(layers) + " layers of " + std::to_string(kv_heads) + " heads of " +
+         std::to_string(head_dim);
+}
+
+Status too_early() {
+  return Error{.code = Code::kFailedPrecondition,
+               .id = "TENON-R024",
+               .message = "ops can be called only inside a step"};
+}
+
+}  // namespace
+
+Rank::Rank(Place place, const GgufFile* file, std::uint32_t threads,
+           std::uint32_t stripes_per_thread)
+    : place_(place),
+      builder_(file),
+      pool_(threads, stripes_per_thread),
+      threads_table_(iface::make_threads_table(&threads_)),
+      ops_table_(iface::make_ops_table(&ops_)),
+      builder_table_(iface::make_builder_table(&builder_)),
+      ranks_table_(iface::make_ranks_table(&ranks_)) {}
+
+// A failed step may have left commands that refer to a plugin's memory.
+Rank::~Rank() { pool_.wait(); }
+
+void Rank::ThreadsProvider::submit(tenon_stripe_fn function, const void* args, std::uint64_t bytes,
+                                   std::uint32_t stripes) {
+  pool->submit(function, args, std::min<std::uint64_t>(bytes, StripePool::kArgBytes), stripes);
+}
+
+Status Rank::OpsProvider::call(const tenon_hdr* op, Tensor* const* in, std::uint32_t n_in,
+                               Tensor** out, std::uint32_t n_out) {
+  return executor != nullptr ? executor->call(op, in, n_in, out, n_out) : too_early();
+}
+Status Rank::OpsProvider::attention(std::int32_t layer, Tensor* q, Tensor* k, Tensor* v,
+                                    Tensor** out) {
+  return executor != nullptr ? executor->attention(layer, q, k, v, out) : too_early();
+}
+void Rank::OpsProvider::port(std::uint32_t port, Tensor* t) {
+  if (executor != nullptr) executor->port(port, t);
+}
+void Rank::OpsProvider::release(Tensor* t) {
+  if (executor != nullptr) executor->release(t);
+}
+
+Status Rank::RanksProvider::all_reduce(Tensor* in, Tensor** out) {
+  if (comm == nullptr || !owner->executor_ || in == nullptr) return too_early();
+  TENON_ASSIGN(Tensor * sum, owner->tensors_->make({in->dtype, in->rank, in->shape}));
+  const tenon_view from = in->view(), to = sum->view();
+  if (Status status = comm->all_reduce(place.rank, &from, &to); !status.ok()) {
+    owner->tensors_->release(sum);
+    return status;
+  }
+  *out = sum;
+  return {};
+}
+
+const void* Rank::service(void* ctx, const char* id) {
+  Rank& rank = *static_cast<HostOf*>(ctx)->rank;
+  const std::string_view wanted = id;
+  if (wanted == TENON_THREADS_ID) return &rank.threads_table_;
+  if (wanted == TENON_OPS_ID) return &rank.ops_table_;
+  if (wanted == TENON_BUILDER_ID) return &rank.builder_table_;
+  if (wanted == TENON_RANKS_ID) return &rank.ranks_table_;
+  return nullptr;
+}
+
+void Rank::write_log(void* ctx, std::int32_t severity, tenon_str message) {
+  log(static_cast<Severity>(std::clamp(severity, 0, 3)), static_cast<HostOf*>(ctx)->id,
+      {message.ptr, message.len});
+}
+
+const tenon_host& Rank::host(const std::string& plugin_id) {
+  HostOf& made = hosts_.emplace_back(HostOf{this, plugin_id, {}});
+  made.host = {{sizeof(tenon_host), 0, nullptr}, &made, &Rank::write_log, &Rank::service};
+  return made.host;
+}
+
+template <class Wrapper, class Table>
+Result<Wrapper> Rank::wrap(std::size_t index, const char* id) {
+  TENON_ASSIGN(const Table* table, instances_[index].table<Table>(id));
+  return Wrapper(table, instances_[index].handle(), &instances_[index].id());
+}
+
+Status Rank::open(std::span<const ChosenPlugin> chosen) {
+  instances_.reserve(chosen.size());
+  for (const char* role : {"network", "backend", "attention", "tp"})
+    for (const ChosenPlugin& plugin : chosen) {
+      if (plugin.role != role) continue;
+      TENON_ASSIGN(PluginInstance instance,
+                   PluginInstance::create(*plugin.file, ResolvedParams(plugin.params.values()),
+                                          host(plugin.file->descriptor.id)));
+      instances_.push_back(std::move(instance));
+    }
+  TENON_ASSIGN(network_, (wrap<iface::Model, tenon_model_v1>(0, TENON_MODEL_ID)));
+  TENON_ASSIGN(backend_, (wrap<iface::Backend, tenon_backend_v1>(1, TENON_BACKEND_ID)));
+  TENON_ASSIGN(attention_, (wrap<iface::Attention, tenon_attention_v1>(2, TENON_ATTENTION_ID)));
+  if (instances_.size() > 3) {
+    TENON_ASSIGN(parallelism_,
+                 (wrap<iface::Parallelism, tenon_parallelism_v1>(3, TENON_PARALLELISM_ID)));
+  }
+  return backend_.describe(&info_);
+}
+
+Status Rank::declare() {
+  TENON_TRY(network_.load());
+  builder_.shape().activation = info_.activation;
+  return builder_.check_complete();
+}
+
+Status Rank::cut() {
+  if (!parallelism_) return {};
+  const tenon_split_units units = builder_.split_units();
+  std::vector<tenon_rank_share> shares(place_.size);
+  TENON_TRY(parallelism_.place(&units, place_.size, shares.data()));
+  TENON_TRY(check_shares(units, shares, instances_[3].id()));
+  return builder_.cut(shares[place_.rank]);
+}
+
+Status Rank::plan_attention() {
+  const tenon_attention_geometry& geometry = builder_.shape().attention;
+  layers_.resize(static_cast<std::size_t>(geometry.layers));
+  TENON_TRY(attention_.plan_layers(&geometry, layers_.data(), specs_, &n_specs_));
+  const auto bad = [&](std::string message, std::string found, std::string expected) {
+    return Error{.code = Code::kInternal,
+                 .id = "TENON-R056",
+                 .message = std::move(message),
+                 .where = instances_[2].id(),
+                 .found = std::move(found),
+                 .expected = std::move(expected)};
+  };
+  if (n_specs_ < 1 || n_specs_ > std::size(specs_))
+    return bad("the attention plugin gave no usable number of cache specs",
+               std::to_string(n_specs_), "1 to " + std::to_string(std::size(specs_)));
+  for (const tenon_cache_spec& spec : std::span(specs_).first(n_specs_))
+    if (spec.layers < 1 || spec.layers > geometry.layers || spec.kv_heads != geometry.kv_heads ||
+        spec.head_dim != geometry.head_dim || spec.window < 0)
+      return bad("the attention plugin's cache spec does not fit the model",
+                 spec_text(spec.layers, spec.kv_heads, spec.head_dim),
+                 spec_text(geometry.layers, geometry.kv_heads, geometry.head_dim));
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    const tenon_layer_plan& layer = layers_[i];
+    if (layer.spec < 0 || layer.spec >= static_cast<std::int32_t>(n_specs_) ||
+        layer.spec_layer < 0 || layer.spec_layer >= specs_[layer.spec].layers)
+      return bad("the attention plugin placed a layer outside its cache spec",
+                 "layer " + std::to_string(i), "");
+    const std::int32_t window = geometry.of_layer[i].window, kept = specs_[layer.spec].window;
+    if (kept > 0 && (window == 0 || window > kept))
+      return bad("the attention plugin keeps less than a layer reads",
+                 std::to_string(kept) + " tokens for layer " + std::to_string(i),
+                 window == 0 ? "all" : "at least " + std::to_string(window));
+    spec_of_layer_.push_back(layer.spec);
+  }
+  return {};
+}
+
+Status Rank::prepare_attention(std::int32_t context) {
+  const RopeTables rope(builder_.shape().attention, context);
+  const tenon_attend_prepare prepare{{sizeof prepare, 0, nullptr},
+                                     &builder_.shape().attention,
+                                     specs_,
+                                     spec_of_layer_.data(),
+                                     n_specs_,
+                                     context,
+                                     rope.of_layer()};
+  return backend_.prepare_attend(&prepare);
+}
+
+std::vector<KvPoolSize> Rank::pool_sizes() const {
+  std::vector<KvPoolSize> out;
+  for (std::uint32_t i = 0; i < n_specs_; ++i)
+    out.push_back({specs_[i].window, backend_.kv_page_bytes(i), 0});
+  return out;
+}
+
+Status Rank::create_pools(std::span<const KvPoolSize> pools) {
+  for (std::uint32_t i = 0; i < n_specs_; ++i) {
+    Status made = backend_.kv_create(i, pools[i].n_pages);
+    if (made.ok()) continue;
+    if (made.error().code != Code::kResourceExhausted) return made;
+    Error error = made.take_error();
+    error.found = std::to_string(pools[i].n_pages) + " KV pages of " +
+                  std::to_string(pools[i].page_bytes) + " bytes";
+    error.fix = "lower engine.context, engine.kv_pages or engine.kv_bytes";
+    return error;
+  }
+  return {};
+}
+
+void Rank::make_executor(const iface::Comm* comm) {
+  const DeviceMemory memory{
+      &backend_,
+      [](void* ctx, std::uint64_t bytes) -> void* {
+        void* out = nullptr;
+        return static_cast<iface::Backend*>(ctx)->allocate(bytes, &out).ok() ? out : nullptr;
+      },
+      [](void* ctx, void* data) { static_cast<iface::Backend*>(ctx)->free(data); }, info_.memory};
+  tensors_.emplace(memory);
+  dispatch_.emplace(&builder_.shape(), backend_, &*tensors_);
+  executor_.emplace(&builder_.shape(), &*dispatch_, backend_, network_, attention_, layers_,
+                    parallelism_, place_.rank == 0);
+  ops_.executor = &*executor_;
+  ranks_.comm = comm;
+}
+
+}  // namespace tenon
