@@ -28,7 +28,9 @@ int run_command(const ModelListCommand& command) {
                       {"license", model.license},
                       {"about", model.about},
                       {"here", store->has(model)},
-                      {"path", store->path_of(model)}});
+                      {"path", store->path_of(model)},
+                      {"terms", model.terms ? nlohmann::json(store->terms_path_of(model))
+                                            : nlohmann::json(nullptr)}});
     print(list);
     return kExitOk;
   }
@@ -52,12 +54,15 @@ int run_command(const ModelPullCommand& command) {
     pulled = store.ok() ? store->pull(*model, /*check_again=*/true) : Result<Pulled>(store.error());
   }
   if (!pulled.ok()) return report_error(pulled.error(), command.json);
+  show_terms(model->name, *pulled);
   if (command.json)
-    print({{"name", model->name},
-           {"path", pulled->path},
-           {"bytes", model->bytes},
-           {"sha256", model->sha256},
-           {"downloaded", pulled->downloaded}});
+    print(
+        {{"name", model->name},
+         {"path", pulled->path},
+         {"bytes", model->bytes},
+         {"sha256", model->sha256},
+         {"terms", pulled->terms.empty() ? nlohmann::json(nullptr) : nlohmann::json(pulled->terms)},
+         {"downloaded", pulled->downloaded}});
   else
     std::printf("%s\n", pulled->path.c_str());
   return kExitOk;

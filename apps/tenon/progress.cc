@@ -50,4 +50,11 @@ void PullDisplay::show(const PullProgress& progress) {
   std::fflush(stderr);
 }
 
+void show_terms(const std::string& model, const Pulled& pulled) {
+  if (pulled.terms.empty()) return;
+  // A progress line may still be open.
+  std::fprintf(stderr, "%s%s: using it is subject to the terms in %s\n",
+               isatty(STDERR_FILENO) == 1 ? "\r\033[K" : "", model.c_str(), pulled.terms.c_str());
+}
+
 }  // namespace tenon::app

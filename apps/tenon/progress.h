@@ -26,4 +26,7 @@ class PullDisplay {
   std::chrono::steady_clock::time_point next_{};
 };
 
+// Says where the terms of use of a model are, if there are any.
+void show_terms(const std::string& model, const Pulled& pulled);
+
 }  // namespace tenon::app

@@ -1,4 +1,4 @@
-// `fuzz_seeds DIR` writes DIR/gguf, DIR/tokenizer and DIR/chat_template.
+// `fuzz_seeds DIR` writes DIR/gguf, DIR/tokenizer, DIR/safetensors and DIR/chat_template.
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tests/unit/format/gguf_writer.h"
+#include "tests/unit/format/safetensors_writer.h"
 #include "tests/unit/format/sentence_vocabulary.h"
 #include "tests/unit/format/synthetic_vocabulary.h"
 
@@ -60,6 +61,11 @@ int main(int count, char** arguments) {
     write(root / "tokenizer", prefix ? "spm-prefix" : "spm",
           with_text(pieces.gguf(), "hello \xE2\x96\x81h\xC3\xA9t <s>aaaa\xFF<tool>w   \n\n"));
   }
+  write(root / "safetensors", "sample", tenon::sample_safetensors());
+  write(root / "safetensors", "empty", tenon::safetensors_bytes("{}", 0));
+  write(root / "safetensors", "gap",
+        tenon::safetensors_bytes(
+            R"({"\u0074":{"dtype":"F8_E4M3","shape":[1,3],"data_offsets":[1,4]}})", 4));
   int number = 0;
   for (const std::string_view source : kTemplates)
     write(root / "chat_template", std::to_string(number++), source);

