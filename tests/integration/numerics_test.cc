@@ -1,8 +1,9 @@
 // The real model over the texts of tests/fixtures/numerics/texts.txt, more than 1,000 positions:
 // `cpu`, which serves, against `exact`, which is the meaning; and `exact` against the independent
 // implementation, by its greedy answer (smollm2.golden) and, where TENON_NUMERICS_REFERENCE names a
-// file of numerics_reference.py, by the whole distribution of every position.
-// docs/design/0003-numerics.md has the numbers that the bounds come from.
+// file of numerics_reference.py, by the whole distribution of every position. With
+// TENON_NUMERICS_EXACT=0 only `cpu` is compared with that file: over a large vocabulary `exact`
+// takes an hour. docs/design/0003-numerics.md has the numbers that the bounds come from.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -89,8 +90,11 @@ class Numerics : public testing::Test {
   void SetUp() override {
     const std::optional<std::string> path = test_model_path();
     if (!path) GTEST_SKIP() << kNoTestModel;
+    const char* wanted = std::getenv("TENON_NUMERICS_EXACT");
+    with_exact_ = wanted == nullptr || std::string_view(wanted) != "0";
     for (auto [backend, engine] :
          {std::pair{"exact", &exact_}, std::pair{"tenon.backend.cpu", &cpu_}}) {
+      if (!with_exact_ && engine == &exact_) continue;
       auto loaded = load_engine({.backend = backend}, *path);
       ASSERT_TRUE(loaded.ok()) << loaded.error().to_string();
       *engine = std::move(loaded).value();
@@ -105,6 +109,7 @@ class Numerics : public testing::Test {
   }
 
   std::unique_ptr<LoadedEngine> exact_, cpu_;
+  bool with_exact_ = true;
 };
 
 TEST_F(Numerics, KeepsTheDistributions) {
@@ -116,29 +121,36 @@ TEST_F(Numerics, KeepsTheDistributions) {
   }
   Agreement exact_to_cpu, reference_to_exact, reference_to_cpu;
   for (const std::string& text : read_numerics_texts()) {
-    const std::vector<std::int32_t> ids = exact_->tokenizer().encode(text, true);
+    std::vector<std::int32_t> ids = cpu_->tokenizer().encode(text, true);
+    if (cpu_->tokenizer().add_bos()) ids.insert(ids.begin(), *cpu_->tokenizer().bos());
     TextDistributions exact, cpu;
-    ASSERT_NO_FATAL_FAILURE(score_one(*exact_, ids, exact));
     ASSERT_NO_FATAL_FAILURE(score_one(*cpu_, ids, cpu));
-    ASSERT_NO_FATAL_FAILURE(add(exact_to_cpu, exact, cpu));
+    if (with_exact_) {
+      ASSERT_NO_FATAL_FAILURE(score_one(*exact_, ids, exact));
+      ASSERT_NO_FATAL_FAILURE(add(exact_to_cpu, exact, cpu));
+    }
     if (!reference) continue;
     const ReferenceText expected = reference->next();
     ASSERT_TRUE(reference->good()) << path << " ends early";
     ASSERT_EQ(expected.ids, ids) << path << " was made of other texts";
-    ASSERT_NO_FATAL_FAILURE(add(reference_to_exact, expected.rows, exact));
+    if (with_exact_) ASSERT_NO_FATAL_FAILURE(add(reference_to_exact, expected.rows, exact));
     ASSERT_NO_FATAL_FAILURE(add(reference_to_cpu, expected.rows, cpu));
   }
-  print("KL(exact || cpu)", exact_to_cpu);
-  expect_cpu_bound(exact_to_cpu);
+  if (with_exact_) {
+    print("KL(exact || cpu)", exact_to_cpu);
+    expect_cpu_bound(exact_to_cpu);
+  }
   if (!reference) return;
-  print("KL(reference || exact)", reference_to_exact);
   print("KL(reference || cpu)", reference_to_cpu);
+  if (!with_exact_) return expect_cpu_bound(reference_to_cpu);
+  print("KL(reference || exact)", reference_to_exact);
   EXPECT_LT(reference_to_exact.mean_kl(), 1e-9);
   EXPECT_EQ(reference_to_exact.same_top, reference_to_exact.positions);
   expect_cpu_bound(reference_to_cpu);
 }
 
 TEST_F(Numerics, ExactAnswersAsTheIndependentImplementation) {
+  if (!with_exact_) GTEST_SKIP() << "TENON_NUMERICS_EXACT=0";
   const Golden golden = read_numerics_golden("smollm2");
   ASSERT_EQ(golden.greedy_answer.size(), 128u);
   RequestSpec request;
