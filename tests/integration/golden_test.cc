@@ -58,6 +58,7 @@ struct RealModel {
   std::optional<std::string> (*path)();
   const char* missing;
   double cpu_kl, cpu_logprob, cpu_top1;
+  std::vector<int> ranks;  // that share it
 };
 void PrintTo(const RealModel& model, std::ostream* out) { *out << model.name; }
 
@@ -71,8 +72,8 @@ class GoldenTest : public testing::TestWithParam<RealModel> {
     ASSERT_EQ(golden_.positions.size(), 64u);
   }
 
-  std::vector<TextDistributions> score_with(const char* backend) {
-    auto engine = load_engine({.backend = backend}, path_);
+  std::vector<TextDistributions> score_with(const char* backend, int ranks = 1) {
+    auto engine = load_engine({.backend = backend, .ranks = ranks}, path_);
     if (!engine.ok()) return ADD_FAILURE() << engine.error().to_string(), Texts{};
     auto scored = score(**engine, golden_.texts);
     if (!scored.ok()) return ADD_FAILURE() << scored.error().to_string(), Texts{};
@@ -86,8 +87,8 @@ class GoldenTest : public testing::TestWithParam<RealModel> {
 
 INSTANTIATE_TEST_SUITE_P(
     , GoldenTest,
-    testing::Values(RealModel{"smollm2", &test_model_path, kNoTestModel, 4e-3, 0.6, 0.98},
-                    RealModel{"gemma", &test_gemma_path, kNoGemma, 3e-3, 0.8, 0.98}),
+    testing::Values(RealModel{"smollm2", &test_model_path, kNoTestModel, 4e-3, 0.6, 0.98, {3}},
+                    RealModel{"gemma", &test_gemma_path, kNoGemma, 3e-3, 0.8, 0.98, {2, 4}}),
     [](const auto& info) { return info.param.name; });
 
 TEST_P(GoldenTest, ExactAgrees) {
@@ -106,6 +107,18 @@ TEST_P(GoldenTest, CpuAgreesWithinTheQuantisedBound) {
   EXPECT_LT(difference.agreement.mean_kl(), GetParam().cpu_kl);
   EXPECT_LT(difference.most_logprob, GetParam().cpu_logprob);
   EXPECT_GE(difference.agreement.top1(), GetParam().cpu_top1);
+}
+
+// Another number of ranks is another draw of the same rounding noise (parallelism/tp's README): it
+// may not be farther from the meaning.
+TEST_P(GoldenTest, RanksAgreeWithinTheQuantisedBound) {
+  for (const int ranks : GetParam().ranks) {
+    const auto ours = score_with("tenon.backend.cpu", ranks);
+    ASSERT_FALSE(ours.empty());
+    const Difference difference = compare(golden_, ours);
+    EXPECT_LT(difference.agreement.mean_kl(), GetParam().cpu_kl) << ranks;
+    EXPECT_GE(difference.agreement.top1(), 0.95) << ranks;
+  }
 }
 
 TEST_P(GoldenTest, CpuHasTheBitsOfTheContract) {
