@@ -39,7 +39,7 @@ class PageBudget {
       if (wanted(r, end, i) <= free_[i]) continue;
       const std::int64_t room = free_[i] - r.pages[i].extra;
       if (room < 0) return r.computed;
-      most = std::min(most, (r.held_pages + room) * view_->page_tokens);
+      most = std::min(most, (passed(r, i) + room) * view_->page_tokens);
     }
     return static_cast<std::int32_t>(std::max<std::int64_t>(most, r.computed));
   }
@@ -72,7 +72,15 @@ class PageBudget {
 
  private:
   std::int64_t wanted(const tenon_request_view& r, std::int64_t end, std::uint32_t pool) const {
-    return std::max<std::int64_t>(0, pages(end) - r.held_pages) + r.pages[pool].extra;
+    return std::max<std::int64_t>(0, pages(end) - passed(r, pool)) + r.pages[pool].extra;
+  }
+  // Pages of the request that take none of the free ones: those that its tokens have taken, and of
+  // a prefix hit those that no row to come reads, because they have left the pool's window.
+  std::int64_t passed(const tenon_request_view& r, std::uint32_t pool) const {
+    const std::int64_t window = view_->pools[pool].window;
+    const std::int64_t unread =
+        window > 0 ? std::max<std::int64_t>(0, r.computed - window + 1) / view_->page_tokens : 0;
+    return std::max<std::int64_t>(r.held_pages, unread);
   }
 
   const tenon_schedule_view* view_;
