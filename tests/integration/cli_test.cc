@@ -61,7 +61,7 @@ TEST(Cli, ListsModelsWithoutTouchingTheDisk) {
 }
 
 TEST(Cli, TheReadyManifestsFitTheBuiltPlugins) {
-  for (const std::string name : {"default", "every-parameter"}) {
+  for (const std::string name : {"default", "every-parameter", "sarathi", "sarathi-serve"}) {
     const ChildResult result =
         tenon({"manifest", "check", TENON_SOURCE_DIR "/apps/manifests/" + name + ".textproto"});
     EXPECT_EQ(result.exit_code, 0) << result.output;

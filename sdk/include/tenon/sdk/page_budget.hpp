@@ -65,6 +65,11 @@ class PageBudget {
       free_[i] -= more;
     }
   }
+  // Sets aside a part of each pool.
+  void keep(double part) {
+    for (std::uint32_t i = 0; i < n_; ++i)
+      free_[i] -= static_cast<std::int64_t>(part * static_cast<double>(view_->pools[i].pages));
+  }
   // Sets pages aside in every pool.
   void set_aside(std::int64_t n_pages) {
     for (std::uint32_t i = 0; i < n_; ++i) free_[i] -= n_pages;
