@@ -119,6 +119,11 @@ void Engine::abort(std::uint64_t id) {
     if (Request* request = find(*queue, id)) request->aborted = true;
 }
 
+bool Engine::is_running(std::uint64_t id) const {
+  return std::any_of(running_.begin(), running_.end(),
+                     [id](const auto& request) { return request->id == id; });
+}
+
 Status Engine::run() {
   for (;;) {
     TENON_ASSIGN(const bool more, step());
