@@ -1,6 +1,7 @@
 #include "apps/tenon/cli.h"
 
 #include <CLI/CLI.hpp>
+#include <map>
 #include <vector>
 
 #include "apps/tenon/manual.h"
@@ -22,6 +23,7 @@ struct Parsed {
   RunCommand run;
   ScoreCommand score;
   BenchCommand bench;
+  ReplayTraceCommand replay_trace;
   InspectCommand inspect;
   ManifestCheckCommand manifest_check;
   PluginListCommand plugin_list;
@@ -42,9 +44,8 @@ void add_plugin_dirs(CLI::App& command, std::vector<std::string>& out) {
       ->take_all();
 }
 
-void add_engine(CLI::App& command, EngineChoice& out) {
-  command.add_option("-m,--manifest", out.manifest, "What to assemble; default: the built-in one")
-      ->type_name("FILE");
+// All but the manifest.
+void add_engine_numbers(CLI::App& command, EngineChoice& out) {
   command.add_option("--model", out.model, "Instead of the manifest's: a known name, or a file")
       ->type_name("NAME|FILE");
   command.add_option("--backend", out.backend, "Instead of the manifest's: a plugin's id")
@@ -56,6 +57,12 @@ void add_engine(CLI::App& command, EngineChoice& out) {
   command.add_option("--kv-pages", out.kv_pages, "Pages of 64 tokens for keys and values")
       ->check(CLI::Range(0, kMaxTokens));
   add_plugin_dirs(command, out.plugin_dirs);
+}
+
+void add_engine(CLI::App& command, EngineChoice& out) {
+  command.add_option("-m,--manifest", out.manifest, "What to assemble; default: the built-in one")
+      ->type_name("FILE");
+  add_engine_numbers(command, out);
 }
 
 void add_sampling(CLI::App& command, SamplingChoice& out) {
@@ -130,6 +137,68 @@ void declare_bench(CLI::App& app, Parsed& parsed) {
   add_engine(*command, bench.engine);
 }
 
+// The options of --generate.
+void add_trace_shape(CLI::App& command, TraceShape& shape, CLI::Option* generate) {
+  const auto add = [&](const char* name, auto& out, const char* what) {
+    return command.add_option(name, out, what)->needs(generate)->group("Generate");
+  };
+  add("--count", shape.count, "Requests");
+  add("--seed", shape.seed, "The same seed and shape give the same trace");
+  add("--rate", shape.rate, "Requests per second; 0: all at once");
+  const std::map<std::string, Arrivals> arrivals = {{"constant", Arrivals::kConstant},
+                                                    {"poisson", Arrivals::kPoisson},
+                                                    {"gamma", Arrivals::kGamma}};
+  add("--arrivals", shape.arrivals, "How gaps are spread: constant, poisson, gamma")
+      ->transform(CLI::CheckedTransformer(arrivals))
+      ->type_name("NAME");
+  add("--cv", shape.cv, "Coefficient of variation of gamma's gaps; above 1 in bursts");
+  const std::map<std::string, Lengths> lengths = {{"fixed", Lengths::kFixed},
+                                                  {"uniform", Lengths::kUniform},
+                                                  {"sharegpt", Lengths::kShareGpt},
+                                                  {"arxiv", Lengths::kArxiv}};
+  add("--lengths", shape.lengths, "Of prompts and answers: fixed, uniform, sharegpt, arxiv")
+      ->transform(CLI::CheckedTransformer(lengths))
+      ->type_name("NAME");
+  add("--prompt", shape.prompt_mean, "Tokens of a prompt (fixed), their mean (uniform)");
+  add("--answer", shape.answer_mean, "Tokens of an answer, the same");
+  add("--scale", shape.scale, "Shorten sharegpt's and arxiv's lengths to this part");
+  add("--adapters", shape.adapters, "Adapters a0, a1, ... that requests name; 0: none");
+  add("--zipf", shape.zipf, "Popularity of the i-th adapter is as 1 / i^zipf");
+  add("--prefix-levels", shape.prefix_levels, "Levels of a tree of shared beginnings; 0: none");
+  add("--prefix-fanout", shape.prefix_fanout, "Beginnings that go on from each");
+  add("--prefix-tokens", shape.prefix_tokens, "Tokens of each level");
+}
+
+void declare_replay_trace(CLI::App& app, Parsed& parsed) {
+  ReplayTraceCommand& replay = parsed.replay_trace;
+  CLI::App* command = add_command(app, "replay-trace", "Requests over time, and how long they took",
+                                  "replay-trace", parsed, &Parsed::replay_trace);
+  CLI::Option* file = command->add_option("FILE", replay.file, "A trace: one JSON object a line");
+  CLI::Option* generate =
+      command->add_flag("--generate", replay.generate, "Make the trace instead of reading one");
+  generate->excludes(file);
+  command
+      ->add_option("-o,--out", replay.out, "Write the generated trace and run nothing; -: stdout")
+      ->type_name("FILE")
+      ->needs(generate);
+  command
+      ->add_option("-m,--manifest", replay.manifests,
+                   "What to assemble; several are run in turns, A B A B")
+      ->type_name("FILE")
+      ->take_all();
+  command->add_option("--rounds", replay.rounds, "Repetitions; medians are printed")
+      ->check(CLI::Range(1, 1000));
+  command->add_option("--speed", replay.speed, "Arrivals come this many times faster")
+      ->check(CLI::Range(0.001, 1e6));
+  command->add_option("--slo-ttft", replay.bounds.ttft, "Seconds to the first token, for goodput")
+      ->check(CLI::PositiveNumber);
+  command->add_option("--slo-tpot", replay.bounds.tpot, "Seconds per output token, for goodput")
+      ->check(CLI::PositiveNumber);
+  command->add_flag("--json", replay.json, "Print one JSON object at the end");
+  add_engine_numbers(*command, replay.engine);
+  add_trace_shape(*command, replay.shape, generate);
+}
+
 void declare_looking(CLI::App& app, Parsed& parsed) {
   CLI::App* inspect = add_command(app, "inspect", "What a plugin, a model or a manifest contains",
                                   "inspect", parsed, &Parsed::inspect);
@@ -178,6 +247,7 @@ void declare(CLI::App& app, Parsed& parsed) {
   declare_run(app, parsed);
   declare_score(app, parsed);
   declare_bench(app, parsed);
+  declare_replay_trace(app, parsed);
   declare_looking(app, parsed);
   declare_model(app, parsed);
   CLI::App* version =

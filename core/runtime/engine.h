@@ -54,6 +54,8 @@ class Engine {
   // Steps until no request is live.
   Status run();
 
+  // The request holds pages. False while it waits, first or again, and for one that has ended.
+  bool is_running(std::uint64_t id) const;
   std::size_t live() const { return waiting_.size() + running_.size(); }
   const EngineStats& stats() const { return stats_; }
 

@@ -80,6 +80,7 @@ struct Request {
   std::vector<std::int32_t> tokens;  // prompt, then the answer; room for `limit`
   std::int32_t limit = 0;            // tokens never grows beyond this
   bool running = false;
+  std::uint64_t last_step = 0;  // steps of the engine when it last ran, or when it came
 
   // Validity: KV of tokens [0, computed) is there on all layers.
   std::int32_t computed = 0;

@@ -24,6 +24,7 @@ CORE = {
     "runtime": ["base", "tensor", "ops", "autograd", "format", "iface", "memory"],
     "load": ["base", "tensor", "ops", "reference", "format", "manifest", "iface", "plugin", "memory", "runtime"],
     "sim": ["base", "iface", "manifest", "plugin"],
+    "trace": ["base"],
 }
 # The reference backend fills in the same table as a plugin does, with the same C++ layer; plans are checked with the
 # arithmetic that schedulers plan with.

@@ -61,7 +61,7 @@ TEST(Cli, ListsModelsWithoutTouchingTheDisk) {
 }
 
 TEST(Cli, TheReadyManifestsFitTheBuiltPlugins) {
-  for (const std::string name : {"default", "every-parameter"}) {
+  for (const std::string name : {"default", "every-parameter", "sarathi", "sarathi-serve"}) {
     const ChildResult result =
         tenon({"manifest", "check", TENON_SOURCE_DIR "/apps/manifests/" + name + ".textproto"});
     EXPECT_EQ(result.exit_code, 0) << result.output;
@@ -82,9 +82,27 @@ TEST(Cli, RefusalsHappenBeforeAModelIsFetched) {
   refused({"run", "--plugins", "/nonexistent", "x"}, "TENON-P023");
   refused({"run", "--file", "/nonexistent"}, "TENON-A030");
   refused({"score", "--model", "/nonexistent.gguf", "/nonexistent"}, "TENON-A030");
+  refused({"replay-trace"}, "TENON-A024");
+  refused({"replay-trace", "/nonexistent"}, "TENON-A021");
+  refused({"replay-trace", TENON_SOURCE_DIR "/LICENSE"}, "TENON-A022");
+  refused({"replay-trace", "--generate", "--count", "0"}, "TENON-A023");
+  refused({"replay-trace", "--generate", "--out", "/nonexistent/x"}, "TENON-A025");
   refused({"inspect", "/nonexistent"}, "TENON-A030");
   refused({"inspect", TENON_SOURCE_DIR "/LICENSE"}, "TENON-A032");
   refused({"manifest", "check", TENON_SOURCE_DIR "/README.md"}, "TENON-M");
+}
+
+TEST(Cli, GeneratesATraceThatIsTheSameAgain) {
+  const std::vector<std::string> command = {
+      "replay-trace", "--generate", "--count", "5",    "--lengths", "arxiv", "--scale",
+      "0.01",         "--arrivals", "gamma",   "--cv", "2",         "--out", "-"};
+  const ChildResult first = tenon(command);
+  EXPECT_EQ(first.exit_code, 0) << first.output;
+  EXPECT_EQ(std::count(first.output.begin(), first.output.end(), '\n'), 5);
+  EXPECT_EQ(tenon(command).output, first.output);
+  // A shape without --generate would be silently of no use.
+  EXPECT_EQ(tenon({"replay-trace", "x", "--count", "5"}).exit_code, 2);
+  EXPECT_EQ(tenon({"replay-trace", "--generate", "--lengths", "long"}).exit_code, 2);
 }
 
 TEST(Cli, PluginsAreListedAndInspected) {

@@ -92,6 +92,25 @@ TEST_F(RealModel, TheSameSeedGivesTheSameAnswer) {
   EXPECT_NE(with_seed("5"), with_seed("6"));
 }
 
+TEST_F(RealModel, ReplaysATraceOnTwoArms) {
+  const std::string manifests = TENON_SOURCE_DIR "/apps/manifests/";
+  const json out = object({"replay-trace", "--generate", "--count", "4", "--rate", "20", "--prompt",
+                           "100", "--answer", "6", "--rounds", "2", "--json", "--manifest",
+                           manifests + "sarathi.textproto", "--manifest",
+                           manifests + "sarathi-serve.textproto"});
+  ASSERT_EQ(out["arms"].size(), 2u);
+  EXPECT_EQ(out["arms"][1]["scheduler"], "tenon.scheduler.sarathi-serve");
+  for (const json& arm : out["arms"]) {
+    ASSERT_EQ(arm["rounds"].size(), 2u);
+    for (const json& round : arm["rounds"]) {
+      EXPECT_EQ(round["finished"], 4);
+      EXPECT_EQ(round["prefix_hit_tokens"], 0);  // each round has tokens of its own
+      EXPECT_GT(round["ttft_s.p50"], 0);
+      EXPECT_LE(round["ttft_s.max"], round["e2e_s.max"]);
+    }
+  }
+}
+
 TEST_F(RealModel, StopTextIsNotPartOfTheAnswer) {
   const json all = answer({});
   const json cut = answer({"--stop", "Paris"});

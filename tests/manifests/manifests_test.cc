@@ -1,6 +1,7 @@
 // Each NAME.textproto or NAME.json here is read as the engine would read it, down to the choice of
-// plugins, against the fixture plugins. NAME.expect says the outcome: `ok`, or `error TENON-M004`;
-// further lines `contains: text` are parts of the error. A new case is two files and no code.
+// plugins, against the fixture plugins and those of the tree. NAME.expect says the outcome: `ok`,
+// or `error TENON-M004`; further lines `contains: text` are parts of the error. A new case is two
+// files and no code.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -32,8 +33,10 @@ std::vector<std::string> cases() {
 PluginCatalog& catalog() {
   static PluginCatalog made = [] {
     PluginCatalog out;
-    const Status status = out.add_directory(TENON_BINARY_DIR "/fixtures/plugins");
-    EXPECT_TRUE(status.ok());
+    for (const char* folder : {"/fixtures/plugins", "/plugins"}) {
+      const Status status = out.add_directory(std::string(TENON_BINARY_DIR) + folder);
+      EXPECT_TRUE(status.ok());
+    }
     return out;
   }();
   return made;

@@ -2,10 +2,9 @@
 #include <gtest/gtest.h>
 
 #include <functional>
-#include <new>
 
-#include "tenon/sdk/tables.hpp"
 #include "tests/fixtures/engines.h"
+#include "tests/fixtures/null_backend.h"
 #include "tests/fixtures/tiny_model.h"
 
 namespace tenon {
@@ -14,24 +13,8 @@ namespace {
 constexpr std::int32_t kVocabulary = 8, kWidth = 4;
 const sdk::Status kFails(TENON_INTERNAL, "fails");
 
-struct FakeBackend {
+struct FakeBackend : NullBackend {
   std::int32_t token = 1;  // what is sampled
-  sdk::Status describe(tenon_backend_info*) { return {}; }
-  sdk::Status allocate(uint64_t bytes, void** out) {
-    *out = ::operator new(bytes);
-    return {};
-  }
-  void free(void* memory) { ::operator delete(memory); }
-  sdk::Status write(void*, const void*, uint64_t) { return {}; }
-  sdk::Status read(const void*, void*, uint64_t) { return {}; }
-  sdk::Status load_weight(const tenon_weight*) { return {}; }
-  sdk::Status prepare_linear_group(const tenon_linear_group*) { return {}; }
-  sdk::Status prepare_attend(const tenon_attend_prepare*) { return {}; }
-  void free_weight(uint32_t) {}
-  uint64_t kv_page_bytes(uint32_t) { return 1; }
-  sdk::Status kv_create(uint32_t, uint32_t) { return {}; }
-  sdk::Status kv_copy_page(uint32_t, uint32_t, uint32_t) { return {}; }
-  sdk::Status kv_poison_page(uint32_t, uint32_t) { return {}; }
   sdk::Status call(const tenon_hdr* op, const tenon_view* in, uint32_t, const tenon_view*,
                    uint32_t) {
     if (op->type != TENON_OP_SAMPLE) return {};
@@ -39,7 +22,6 @@ struct FakeBackend {
     for (std::int64_t i = 0; i < in[0].shape[0]; ++i) sample.results[i].token = token;
     return {};
   }
-  sdk::Status sync() { return {}; }
 };
 
 struct FakeModel {

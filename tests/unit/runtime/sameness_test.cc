@@ -49,6 +49,36 @@ std::vector<Answer> alone(LoadedEngine& engine, const std::vector<RequestSpec>& 
   return answers;
 }
 
+const char* const kSchedulers[] = {"tenon.scheduler.fcfs", "tenon.scheduler.sarathi",
+                                   "tenon.scheduler.sarathi-serve"};
+
+std::string number(const std::string& key, std::int64_t value) {
+  return "param { key: \"" + key + "\" i: " + std::to_string(value) + " } ";
+}
+
+// Any of them, with any chunks and budgets.
+void choose_scheduler(EngineChoice& choice, std::mt19937& random) {
+  const auto pick = [&](std::initializer_list<int> from) {
+    return *(from.begin() + random() % from.size());
+  };
+  const std::size_t which = random() % 3;
+  choice.scheduler = kSchedulers[which];
+  choice.scheduler_params = number("max_sequences", pick({1, 3, 8}));
+  if (which == 0) {
+    choice.scheduler_params += number("prefill_chunk", pick({0, 0, 1, 5, 64, 100})) +
+                               number("max_batch_tokens", pick({1, 100, 2048}));
+  } else if (which == 1) {
+    choice.scheduler_params +=
+        number("chunk_size", pick({1, 5, 32, 64, 100})) + number("tile", pick({0, 0, 8, 32})) +
+        "param { key: \"last_chunk\" s: \"" + (random() % 2 == 0 ? "short" : "fill") + "\" } " +
+        "param { key: \"whole_when_alone\" b: " + (random() % 2 == 0 ? "true" : "false") + " } ";
+  } else {
+    choice.scheduler_params += number("token_budget", pick({1, 2, 7, 64, 100})) +
+                               number("last_budget", pick({0, 0, 5, 32})) +
+                               number("budget_prompt", 128);
+  }
+}
+
 EngineChoice random_choice(std::mt19937& random) {
   const auto pick = [&](std::initializer_list<int> from) {
     return std::to_string(*(from.begin() + random() % from.size()));
@@ -56,10 +86,7 @@ EngineChoice random_choice(std::mt19937& random) {
   EngineChoice choice;
   choice.engine = "threads: " + pick({1, 2, 3}) + " stripes_per_thread: " + pick({1, 2, 3, 7}) +
                   " kv_pages: " + pick({8, 12, 40}) + " poison_free_pages: true";
-  choice.scheduler_params = "param { key: \"prefill_chunk\" i: " + pick({0, 0, 1, 5, 64, 100}) +
-                            " } param { key: \"max_sequences\" i: " + pick({1, 3, 8}) +
-                            " } param { key: \"max_batch_tokens\" i: " + pick({1, 100, 2048}) +
-                            " }";
+  choose_scheduler(choice, random);
   choice.prefix_caches = static_cast<int>(random() % 4);
   return choice;
 }
@@ -106,6 +133,63 @@ TEST_P(Sameness, CpuEqualsTheContractReference) {
   const std::vector<Answer> expected = alone(**reference, requests), got = alone(**cpu, requests);
   for (std::size_t i = 0; i < requests.size(); ++i)
     EXPECT_EQ(got[i], expected[i]) << "request " << i;
+}
+
+// T1.1: the cuts of a prompt change no bit, wherever they fall.
+TEST_P(Sameness, T1_1_AnyChunkOfAnySchedulerGivesTheSameBits) {
+  const std::string path = model();
+  const std::vector<RequestSpec> requests = make_requests();
+  auto whole = load_engine({.prefix_caches = 0}, path);
+  ASSERT_TRUE(whole.ok());
+  const std::vector<Answer> expected = alone(**whole, requests);
+  const std::pair<const char*, const char*> cuts[] = {
+      {"tenon.scheduler.fcfs", "prefill_chunk"},
+      {"tenon.scheduler.sarathi", "chunk_size"},
+      {"tenon.scheduler.sarathi-serve", "token_budget"}};
+  for (const auto& [scheduler, key] : cuts)
+    for (const std::int64_t chunk : {1, 3, 16, 63, 64, 65, 128}) {
+      auto engine = load_engine(
+          {.scheduler = scheduler, .scheduler_params = number(key, chunk), .prefix_caches = 0},
+          path);
+      ASSERT_TRUE(engine.ok()) << engine.error().to_string();
+      std::vector<Answer> got(requests.size());
+      for (std::size_t i = 0; i < requests.size(); ++i)
+        ASSERT_TRUE(submit_into(**engine, requests[i], got[i]).ok());
+      ASSERT_TRUE((*engine)->engine().run().ok());
+      for (std::size_t i = 0; i < requests.size(); ++i)
+        ASSERT_EQ(got[i], expected[i]) << "request " << i << ", " << scheduler << ", " << chunk;
+    }
+}
+
+// T2.5: who gives up its pages and comes back goes on with the same bits. SARATHI's slots are never
+// taken back.
+TEST_P(Sameness, T2_5_PreemptedAndResumedGivesTheSameBits) {
+  const std::string path = model();
+  std::vector<RequestSpec> requests(4);
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    requests[i].prompt.assign(60, static_cast<std::int32_t>(i) + 1);
+    requests[i].max_tokens = 100;
+    requests[i].ignore_eos = true;
+    if (i % 2 == 1) requests[i].sampling = {.temperature = 0.9, .top_p = 0.95, .seed = i};
+  }
+  auto roomy = load_engine({.prefix_caches = 0}, path);
+  ASSERT_TRUE(roomy.ok());
+  const std::vector<Answer> expected = alone(**roomy, requests);
+  for (const char* scheduler : {"tenon.scheduler.fcfs", "tenon.scheduler.sarathi-serve"})
+    for (const int caches : {0, 1}) {
+      auto tight = load_engine({.scheduler = scheduler,
+                                .engine = "threads: 2 kv_pages: 6 poison_free_pages: true",
+                                .prefix_caches = caches},
+                               path);
+      ASSERT_TRUE(tight.ok()) << tight.error().to_string();
+      std::vector<Answer> got(requests.size());
+      for (std::size_t i = 0; i < requests.size(); ++i)
+        ASSERT_TRUE(submit_into(**tight, requests[i], got[i]).ok());
+      const Status status = (*tight)->engine().run();
+      ASSERT_TRUE(status.ok()) << status.error().to_string();
+      EXPECT_GT((*tight)->engine().stats().preemptions, 0u) << scheduler;
+      for (std::size_t i = 0; i < requests.size(); ++i) EXPECT_EQ(got[i], expected[i]) << scheduler;
+    }
 }
 
 // TENON_MIXES overrides how many mixes are run.

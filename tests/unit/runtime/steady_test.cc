@@ -54,9 +54,12 @@ __attribute__((visibility("default"))) int pthread_mutex_lock(pthread_mutex_t* m
 namespace tenon {
 namespace {
 
-TEST(Steady, ADecodeStepNeitherAllocatesNorLocks) {
-  const auto engine =
-      load_engine({.engine = "threads: 2 kv_pages: 60"}, TinyModel().save("steady"));
+class Steady : public testing::TestWithParam<const char*> {};
+
+TEST_P(Steady, ADecodeStepNeitherAllocatesNorLocks) {
+  const auto engine = load_engine({.scheduler = std::string("tenon.scheduler.") + GetParam(),
+                                   .engine = "threads: 2 kv_pages: 60"},
+                                  TinyModel().save("steady"));
   ASSERT_TRUE(engine.ok()) << engine.error().to_string();
   std::size_t text = 0;
   for (std::int32_t i = 0; i < 4; ++i) {
@@ -83,7 +86,9 @@ TEST(Steady, ADecodeStepNeitherAllocatesNorLocks) {
   EXPECT_GT(text, 0u);
 }
 
-TEST(Steady, TheCountersCount) {
+INSTANTIATE_TEST_SUITE_P(, Steady, testing::Values("fcfs", "sarathi", "sarathi-serve"));
+
+TEST(SteadyTest, TheCountersCount) {
   allocations = locks = 0;
   counting = true;
   void* volatile memory = std::malloc(10);

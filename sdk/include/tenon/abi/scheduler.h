@@ -29,6 +29,8 @@ typedef struct tenon_request_pages {
 typedef struct tenon_pool_view {
   int32_t free_pages; /* free, or held by caches alone and therefore evictable */
   int32_t window; /* a sequence keeps only the pages of its last so many tokens; 0: all */
+  int32_t pages; /* all of the pool */
+  int32_t reserved; /* 0 */
 } tenon_pool_view;
 
 /*
@@ -42,7 +44,7 @@ typedef struct tenon_request_view {
   int32_t prompt; /* prompt tokens */
   int32_t limit; /* known never grows beyond this */
   int32_t held_pages; /* pages that its tokens have taken so far, those included that have left a window; 0 while waiting */
-  int32_t reserved; /* 0 */
+  int32_t idle; /* steps since it last ran: 0 in the last one; for a request that has not run, since it came */
   const tenon_request_pages* pages; /* one per pool */
 } tenon_request_view;
 

@@ -39,7 +39,7 @@ class PageBudget {
       if (wanted(r, end, i) <= free_[i]) continue;
       const std::int64_t room = free_[i] - r.pages[i].extra;
       if (room < 0) return r.computed;
-      most = std::min(most, (r.held_pages + room) * view_->page_tokens);
+      most = std::min(most, (passed(r, i) + room) * view_->page_tokens);
     }
     return static_cast<std::int32_t>(std::max<std::int64_t>(most, r.computed));
   }
@@ -65,6 +65,11 @@ class PageBudget {
       free_[i] -= more;
     }
   }
+  // Sets aside a part of each pool.
+  void keep(double part) {
+    for (std::uint32_t i = 0; i < n_; ++i)
+      free_[i] -= static_cast<std::int64_t>(part * static_cast<double>(view_->pools[i].pages));
+  }
   // Sets pages aside in every pool.
   void set_aside(std::int64_t n_pages) {
     for (std::uint32_t i = 0; i < n_; ++i) free_[i] -= n_pages;
@@ -72,7 +77,15 @@ class PageBudget {
 
  private:
   std::int64_t wanted(const tenon_request_view& r, std::int64_t end, std::uint32_t pool) const {
-    return std::max<std::int64_t>(0, pages(end) - r.held_pages) + r.pages[pool].extra;
+    return std::max<std::int64_t>(0, pages(end) - passed(r, pool)) + r.pages[pool].extra;
+  }
+  // Pages of the request that take none of the free ones: those that its tokens have taken, and of
+  // a prefix hit those that no row to come reads, because they have left the pool's window.
+  std::int64_t passed(const tenon_request_view& r, std::uint32_t pool) const {
+    const std::int64_t window = view_->pools[pool].window;
+    const std::int64_t unread =
+        window > 0 ? std::max<std::int64_t>(0, r.computed - window + 1) / view_->page_tokens : 0;
+    return std::max<std::int64_t>(r.held_pages, unread);
   }
 
   const tenon_schedule_view* view_;
