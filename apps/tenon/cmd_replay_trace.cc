@@ -32,7 +32,9 @@ struct Arm {
 class ReplayDisplay {
  public:
   explicit ReplayDisplay(std::string what)
-      : what_(std::move(what)), terminal_(::isatty(STDERR_FILENO) == 1) {}
+      : what_(std::move(what)),
+        terminal_(::isatty(STDERR_FILENO) == 1),
+        next_(Clock::now() + std::chrono::seconds(terminal_ ? 0 : 10)) {}
   ~ReplayDisplay() {
     if (open_) std::fputc('\n', stderr);
   }
@@ -53,7 +55,7 @@ class ReplayDisplay {
  private:
   std::string what_;
   bool terminal_, open_ = false;
-  Clock::time_point next_{};
+  Clock::time_point next_;
 };
 
 Result<std::vector<TraceRow>> trace_of(const ReplayTraceCommand& command) {
@@ -129,15 +131,21 @@ std::vector<Summary> summary_of(const Arm& arm) {
 
 // Steps that computed equally many rows and gave equally many tokens: what a row costs.
 ordered_json steps_by_rows(const Arm& arm) {
-  std::map<std::pair<std::int64_t, std::int64_t>, std::vector<double>> groups;
-  for (const StepTime& step : arm.steps) groups[{step.rows, step.tokens}].push_back(step.seconds);
+  struct Group {
+    std::vector<double> seconds, cpu;
+  };
+  std::map<std::pair<std::int64_t, std::int64_t>, Group> groups;
+  for (const StepTime& step : arm.steps) {
+    groups[{step.rows, step.tokens}].seconds.push_back(step.seconds);
+    groups[{step.rows, step.tokens}].cpu.push_back(step.cpu);
+  }
   ordered_json out = ordered_json::array();
-  for (const auto& [key, seconds] : groups)
+  for (const auto& [key, group] : groups)
     out.push_back({{"rows", key.first},
                    {"tokens", key.second},
-                   {"steps", seconds.size()},
-                   {"least_s", *std::min_element(seconds.begin(), seconds.end())},
-                   {"median_s", median_of(seconds)}});
+                   {"steps", group.seconds.size()},
+                   {"median_s", median_of(group.seconds)},
+                   {"median_cpu_s", median_of(group.cpu)}});
   return out;
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <ctime>
 #include <thread>
 
 #include "apps/tenon/interrupt.h"
@@ -17,6 +18,12 @@ std::vector<std::int32_t> normal_tokens(const Tokenizer& tokenizer) {
   for (std::int32_t id = 0; id < tokenizer.vocabulary_size(); ++id)
     if (tokenizer.kind(id) == TokenKind::kNormal) out.push_back(id);
   return out;
+}
+
+double cpu_seconds() {
+  timespec time{};
+  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
 }
 
 class Replayer {
@@ -105,12 +112,13 @@ class Replayer {
 
   Status step() {
     const EngineStats before = engine_.stats();
-    const double from = now();
+    const double from = now(), cpu_from = cpu_seconds();
     TENON_ASSIGN([[maybe_unused]] const bool more, engine_.step());
     const EngineStats& after = engine_.stats();
     if (after.steps > before.steps)
       replay_.steps.push_back(
-          {now() - from, static_cast<std::int64_t>(after.rows - before.rows),
+          {now() - from, cpu_seconds() - cpu_from,
+           static_cast<std::int64_t>(after.rows - before.rows),
            static_cast<std::int64_t>(after.generated_tokens - before.generated_tokens)});
     std::erase_if(waiting_, [&](const Waiting& waiting) {
       const bool started = !waiting.times->tokens.empty() || engine_.is_running(waiting.id);

@@ -15,6 +15,7 @@ namespace tenon::app {
 
 struct StepTime {
   double seconds = 0;
+  double cpu = 0;           // of the process; on a machine that is not quiet, says more
   std::int64_t rows = 0;    // tokens computed
   std::int64_t tokens = 0;  // tokens generated
 };
