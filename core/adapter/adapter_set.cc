@@ -23,6 +23,16 @@ Status check_name(const std::string& name) {
                .expected = "1 to 256 bytes without spaces and control characters"};
 }
 
+// An error of loading, with the folder in its place. What the plugin says is about the adapter.
+Error refusal(Error error, const std::string& folder) {
+  if (error.id == "TENON-P900") {
+    error.id = "TENON-D013";
+    error.where.clear();
+  }
+  error.where = folder + (error.where.empty() ? "" : ", " + error.where);
+  return error;
+}
+
 }  // namespace
 
 AdapterUse::AdapterUse(AdapterUse&& other) noexcept
@@ -86,17 +96,11 @@ Result<const AdapterSlot*> AdapterSet::load(const std::string& name, const std::
                      [&](const auto& other) { return other->number == slot->number; }))
     ++slot->number;
   const tenon_adapter_source source = slot->files.source(slot->name);
-  if (Status read = plugin_.load_slot(slot->number, &source); !read.ok()) {
-    Error error = read.take_error();
-    if (error.id == "TENON-P900") error.id = "TENON-D013";
-    error.where = folder;
-    return error;
-  }
+  if (Status read = plugin_.load_slot(slot->number, &source); !read.ok())
+    return refusal(read.take_error(), folder);
   if (Status filled = fill(*slot); !filled.ok()) {
     give_up(*slot);
-    Error error = filled.take_error();
-    error.where = folder + (error.where.empty() ? "" : ", " + error.where);
-    return error;
+    return refusal(filled.take_error(), folder);
   }
   slot->files.close_tensors();
   const AdapterSlot* out = slot.get();

@@ -8,6 +8,7 @@
 #include <cstdlib>
 
 #include "tests/fixtures/engines.h"
+#include "tests/fixtures/tiny_adapter.h"
 #include "tests/fixtures/tiny_model.h"
 
 namespace {
@@ -54,14 +55,21 @@ __attribute__((visibility("default"))) int pthread_mutex_lock(pthread_mutex_t* m
 namespace tenon {
 namespace {
 
-TEST(Steady, ADecodeStepNeitherAllocatesNorLocks) {
-  const auto engine =
-      load_engine({.engine = "threads: 2 kv_pages: 60"}, TinyModel().save("steady"));
+// Four sequences, decoding; `adapters`: of the base, of one adapter twice and of another.
+void expect_steady(bool adapters) {
+  const auto engine = load_engine({.engine = "threads: 2 kv_pages: 60", .adapters = adapters},
+                                  TinyModel().save("steady"));
   ASSERT_TRUE(engine.ok()) << engine.error().to_string();
+  const char* const names[] = {"", "b", "a", "b"};
+  for (std::uint32_t i = 0; i < 2 && adapters; ++i) {
+    const TinyAdapter adapter(i, TinyAdapter::llama_modules(), 8);
+    ASSERT_TRUE((*engine)->adapters()->load(i == 0 ? "a" : "b", adapter.save("steady")).ok());
+  }
   std::size_t text = 0;
   for (std::int32_t i = 0; i < 4; ++i) {
     RequestSpec spec;
     spec.prompt = {1 + i, 2, 3, 4, 5};
+    if (adapters) spec.adapter = names[i];
     spec.max_tokens = 55;
     spec.ignore_eos = true;
     spec.n_top = 3;
@@ -82,6 +90,10 @@ TEST(Steady, ADecodeStepNeitherAllocatesNorLocks) {
   EXPECT_EQ((*engine)->engine().live(), 4u);  // all were decoding all the time
   EXPECT_GT(text, 0u);
 }
+
+TEST(Steady, ADecodeStepNeitherAllocatesNorLocks) { expect_steady(false); }
+
+TEST(Steady, NorDoesOneWithAdapters) { expect_steady(true); }
 
 TEST(Steady, TheCountersCount) {
   allocations = locks = 0;
