@@ -27,6 +27,9 @@ struct Parsed {
   InspectCommand inspect;
   ManifestCheckCommand manifest_check;
   PluginListCommand plugin_list;
+  AdapterListCommand adapter_list;
+  AdapterLoadCommand adapter_load;
+  AdapterRemoveCommand adapter_remove;
 };
 
 template <class Args>
@@ -63,6 +66,14 @@ void add_engine(CLI::App& command, EngineChoice& out) {
   command.add_option("-m,--manifest", out.manifest, "What to assemble; default: the built-in one")
       ->type_name("FILE");
   add_engine_numbers(command, out);
+}
+
+void add_adapters(CLI::App& command, EngineChoice& out) {
+  command
+      .add_option("--adapter", out.adapters,
+                  "Loads an adapter; requests use it unless it is NAME=FOLDER beside others")
+      ->type_name("NAME|FOLDER|NAME=FOLDER")
+      ->take_all();
 }
 
 void add_sampling(CLI::App& command, SamplingChoice& out) {
@@ -108,6 +119,7 @@ void declare_run(CLI::App& app, Parsed& parsed) {
   command->add_flag("--json", run.json, "Print one JSON object at the end");
   add_sampling(*command, run.sampling);
   add_engine(*command, run.engine);
+  add_adapters(*command, run.engine);
 }
 
 void declare_score(CLI::App& app, Parsed& parsed) {
@@ -121,6 +133,7 @@ void declare_score(CLI::App& app, Parsed& parsed) {
   command->add_flag("--tokens", score.tokens, "Each token with its log-probability");
   command->add_flag("--json", score.json, "Print JSON");
   add_engine(*command, score.engine);
+  add_adapters(*command, score.engine);
 }
 
 void declare_bench(CLI::App& app, Parsed& parsed) {
@@ -135,6 +148,7 @@ void declare_bench(CLI::App& app, Parsed& parsed) {
   command->add_option("--rounds", bench.rounds, "Repetitions; medians are printed")
       ->check(CLI::Range(1, 1000));
   add_engine(*command, bench.engine);
+  add_adapters(*command, bench.engine);
 }
 
 // The options of --generate.
@@ -241,6 +255,29 @@ void declare_model(CLI::App& app, Parsed& parsed) {
   pull->add_flag("--json", parsed.model_pull.json, "Print JSON, errors included");
 }
 
+void declare_adapter(CLI::App& app, Parsed& parsed) {
+  CLI::App* adapter = app.add_subcommand("adapter", "Adapters that are kept: list, load, remove");
+  adapter->footer(std::string(examples_of("adapter")));
+  adapter->require_subcommand(1);
+  CLI::App* list = add_command(*adapter, "list", "Show the adapters that are kept", "adapter list",
+                               parsed, &Parsed::adapter_list);
+  list->add_option("-m,--manifest", parsed.adapter_list.manifest, "And those of this manifest")
+      ->type_name("FILE");
+  list->add_flag("--json", parsed.adapter_list.json, "Print JSON");
+  AdapterLoadCommand& load = parsed.adapter_load;
+  CLI::App* loaded = add_command(*adapter, "load", "Check an adapter against a model and keep it",
+                                 "adapter load", parsed, &Parsed::adapter_load);
+  loaded->add_option("FOLDER", load.folder, "With adapter_config.json and the tensors")->required();
+  loaded->add_option("--name", load.name, "What requests call it; default: the folder's name");
+  loaded->add_flag("--json", load.json, "Print JSON, errors included");
+  add_engine(*loaded, load.engine);
+  CLI::App* remove = add_command(*adapter, "remove", "Remove an adapter that is kept",
+                                 "adapter remove", parsed, &Parsed::adapter_remove);
+  remove->add_option("NAME", parsed.adapter_remove.name, "As `tenon adapter list` shows")
+      ->required();
+  remove->add_flag("--json", parsed.adapter_remove.json, "Print JSON, errors included");
+}
+
 void declare(CLI::App& app, Parsed& parsed) {
   app.require_subcommand(1);
   app.set_help_flag("-h,--help", "Print this help");
@@ -250,6 +287,7 @@ void declare(CLI::App& app, Parsed& parsed) {
   declare_replay_trace(app, parsed);
   declare_looking(app, parsed);
   declare_model(app, parsed);
+  declare_adapter(app, parsed);
   CLI::App* version =
       add_command(app, "version", "Print version and build", "version", parsed, &Parsed::version);
   version->add_flag("--json", parsed.version.json, "Print JSON");

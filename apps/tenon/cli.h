@@ -23,6 +23,7 @@ struct EngineChoice {
   std::string backend;   // a plugin's id, with its default parameters
   std::optional<std::int64_t> threads, context, kv_pages;
   std::vector<std::string> plugin_dirs;  // empty: the folder `plugins` beside the binary's own
+  std::vector<std::string> adapters;     // NAME, FOLDER or NAME=FOLDER each
 };
 
 // Unset: as the manifest says.
@@ -43,6 +44,20 @@ struct ModelListCommand {
   bool json = false;
 };
 struct ModelPullCommand {
+  std::string name;
+  bool json = false;
+};
+struct AdapterListCommand {
+  std::string manifest;  // its adapters beside those that are kept; empty: none
+  bool json = false;
+};
+struct AdapterLoadCommand {
+  EngineChoice engine;
+  std::string folder;
+  std::string name;  // empty: the folder's
+  bool json = false;
+};
+struct AdapterRemoveCommand {
   std::string name;
   bool json = false;
 };
@@ -100,7 +115,8 @@ struct PluginListCommand {
 
 using Command = std::variant<HelpCommand, VersionCommand, ModelListCommand, ModelPullCommand,
                              RunCommand, ScoreCommand, BenchCommand, ReplayTraceCommand,
-                             InspectCommand, ManifestCheckCommand, PluginListCommand>;
+                             InspectCommand, ManifestCheckCommand, PluginListCommand,
+                             AdapterListCommand, AdapterLoadCommand, AdapterRemoveCommand>;
 
 // TENON-A001 for a command or an option that is unknown, TENON-A002 for one that is used wrongly;
 // both mean exit code 2.
@@ -118,6 +134,9 @@ int run_command(const ReplayTraceCommand& command);
 int run_command(const InspectCommand& command);
 int run_command(const ManifestCheckCommand& command);
 int run_command(const PluginListCommand& command);
+int run_command(const AdapterListCommand& command);
+int run_command(const AdapterLoadCommand& command);
+int run_command(const AdapterRemoveCommand& command);
 
 // Prints the error and gives its exit code. With `json` it is also an object on stdout, so that a
 // program that reads stdout need not read stderr.

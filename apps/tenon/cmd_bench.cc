@@ -34,8 +34,12 @@ Summary summary_of(std::vector<double> values) {
 
 class Bench {
  public:
-  Bench(const BenchCommand& command, LoadedEngine& loaded)
-      : command_(command), loaded_(loaded), engine_(loaded.engine()) {
+  // Sequences take the adapters in turn.
+  Bench(const BenchCommand& command, LoadedEngine& loaded, std::vector<std::string> adapters)
+      : command_(command),
+        loaded_(loaded),
+        engine_(loaded.engine()),
+        adapters_(std::move(adapters)) {
     const Tokenizer& tokenizer = loaded.tokenizer();
     for (std::int32_t id = 0; id < tokenizer.vocabulary_size(); ++id)
       if (tokenizer.kind(id) == TokenKind::kNormal) normal_.push_back(id);
@@ -44,7 +48,7 @@ class Bench {
   // Brings weights and code into memory and wakes the threads.
   Status warm_up() {
     Ids prompt = random_ids(std::min<std::int64_t>(64, loaded_.context() / 2));
-    return run({request(std::move(prompt), 8)});
+    return run({request(std::move(prompt), 8, 0)});
   }
 
   Result<Rates> measure() {
@@ -52,7 +56,7 @@ class Bench {
     std::vector<RequestSpec> fill;
     for (std::int64_t i = 0; i < command_.batch; ++i) {
       depths.push_back(random_ids(command_.depth));
-      if (command_.depth > 0) fill.push_back(request(depths.back(), 1));
+      if (command_.depth > 0) fill.push_back(request(depths.back(), 1, i));
     }
     TENON_TRY(run(std::move(fill)));
 
@@ -62,7 +66,8 @@ class Bench {
       // Generation starts from at least one token, which nothing times.
       const Ids prompt = random_ids(command_.prompt + command_.depth == 0 ? 1 : command_.prompt);
       ids.insert(ids.end(), prompt.begin(), prompt.end());
-      timed.push_back(request(std::move(ids), command_.gen + 1));
+      timed.push_back(
+          request(std::move(ids), command_.gen + 1, static_cast<std::int64_t>(timed.size())));
       timed.back().on_event = [this, first = true](const TokenEvent&) mutable {
         if (!first) {
           ++last_tokens_;
@@ -93,8 +98,10 @@ class Bench {
     for (std::int32_t& id : ids) id = normal_[pick(random_)];
     return ids;
   }
-  static RequestSpec request(Ids prompt, std::int64_t max_tokens) {
+  RequestSpec request(Ids prompt, std::int64_t max_tokens, std::int64_t sequence) const {
     RequestSpec spec;
+    if (!adapters_.empty())
+      spec.adapter = adapters_[static_cast<std::size_t>(sequence) % adapters_.size()];
     spec.prompt = std::move(prompt);
     spec.max_tokens = static_cast<std::int32_t>(max_tokens);
     spec.ignore_eos = true;
@@ -112,6 +119,7 @@ class Bench {
   const BenchCommand& command_;
   LoadedEngine& loaded_;
   Engine& engine_;
+  std::vector<std::string> adapters_;
   Ids normal_;
   std::mt19937_64 random_{1};
   std::int64_t first_tokens_ = 0, last_tokens_ = 0, early_tokens_ = 0;
@@ -129,9 +137,11 @@ Result<std::pair<Summary, Summary>> run_bench(const BenchCommand& command) {
   TENON_ASSIGN(Manifest manifest, choose_manifest(command.engine));
   if (manifest.engine.kv_pages == 0 && manifest.engine.kv_bytes == 0)
     manifest.engine.kv_pages = pages_needed(command);
+  TENON_ASSIGN(const AdapterWish wish, read_adapters(command.engine.adapters, manifest, false));
+  add_adapters(wish, manifest);
   TENON_ASSIGN(const std::unique_ptr<Session> session,
                open_session(std::move(manifest), command.engine.plugin_dirs));
-  Bench bench(command, *session->engine);
+  Bench bench(command, *session->engine, wish.names);
   TENON_TRY(bench.warm_up());
   std::vector<double> prefill, decode;
   for (std::int64_t round = 0; round < command.rounds; ++round) {

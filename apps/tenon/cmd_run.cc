@@ -106,6 +106,7 @@ Result<std::vector<std::int32_t>> Runner::tokens_of(const std::string& prompt) c
 Result<std::uint64_t> Runner::submit(const std::string& prompt, bool stream, Answer& answer) {
   TENON_ASSIGN(RequestSpec spec, request_of(*session_.engine, command_));
   TENON_ASSIGN(spec.prompt, tokens_of(prompt));
+  spec.adapter = session_.adapters.request;
   answer.prompt_tokens = spec.prompt.size();
   spec.on_event = [&answer, stream, start = Clock::now()](const TokenEvent& event) {
     answer.total_seconds = std::chrono::duration<double>(Clock::now() - start).count();
@@ -182,6 +183,7 @@ ordered_json Runner::json_of(const Answer& answer) const {
           {"first_token_seconds", answer.first_seconds},
           {"seconds", answer.total_seconds},
           {"model", session_.model_path},
+          {"adapter", session_.adapters.request},
           {"device", std::string(session_.engine->device())},
           {"numerics", std::string(session_.engine->numerics())}};
 }

@@ -24,8 +24,8 @@ struct Score {
 };
 
 // Windows are requests of their own, so they share batches; each is scored by itself.
-Result<Score> score_text(const ScoreCommand& command, LoadedEngine& loaded,
-                         const std::string& text) {
+Result<Score> score_text(const ScoreCommand& command, Session& session, const std::string& text) {
+  LoadedEngine& loaded = *session.engine;
   const Tokenizer& tokenizer = loaded.tokenizer();
   const std::vector<std::int32_t> ids = tokenizer.encode(text, false);
   const bool bos = tokenizer.add_bos() && tokenizer.bos().has_value();
@@ -50,6 +50,7 @@ Result<Score> score_text(const ScoreCommand& command, LoadedEngine& loaded,
     for (std::size_t i = begin; i < end; ++i) spec.prompt.push_back(ids[i]);
     spec.max_tokens = 0;
     spec.prompt_logprobs = true;
+    spec.adapter = session.adapters.request;
     const std::size_t first = begin - (bos ? 1 : 0);  // wraps for a BOS at 0 and back by `position`
     spec.on_event = [&score, first](const TokenEvent& event) {
       if (!event.prompt) return;
@@ -99,6 +100,7 @@ void print_json(const Score& score, const Session& session, bool tokens) {
                       {"logprob", score.sum},
                       {"perplexity", std::exp(-mean)},
                       {"model", session.model_path},
+                      {"adapter", session.adapters.request},
                       {"device", std::string(session.engine->device())},
                       {"numerics", std::string(session.engine->numerics())}};
   if (tokens) {
@@ -123,7 +125,7 @@ int run_command(const ScoreCommand& command) {
   }
   const auto session = open_session(command.engine);
   if (!session.ok()) return report_error(session.error(), command.json);
-  const auto score = score_text(command, *(*session)->engine, text);
+  const auto score = score_text(command, **session, text);
   if (!score.ok()) return report_error(score.error(), command.json);
   if (command.json)
     print_json(*score, **session, command.tokens);

@@ -152,6 +152,8 @@ Error download_failed(const KnownModel& model, const PackagedFile& from, const C
               model.name};
 }
 
+}  // namespace
+
 std::string default_cache_dir() {
   // The base directory rules: a relative XDG_CACHE_HOME is to be ignored.
   if (const char* xdg = std::getenv("XDG_CACHE_HOME"); xdg && *xdg == '/')
@@ -160,8 +162,6 @@ std::string default_cache_dir() {
     return std::string(home) + "/.cache/tenon";
   return "";
 }
-
-}  // namespace
 
 namespace {
 

@@ -44,6 +44,9 @@ struct KnownModel {
 
 std::span<const KnownModel> known_models();
 
+// $XDG_CACHE_HOME/tenon, else ~/.cache/tenon; empty when there is neither.
+std::string default_cache_dir();
+
 struct PullProgress {
   enum class Phase { kWaiting, kDownloading, kUnpacking };
   Phase phase = Phase::kDownloading;

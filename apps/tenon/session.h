@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/tenon/adapter_store.h"
 #include "apps/tenon/cli.h"
 #include "core/base/error.h"
 #include "core/format/chat_template.h"
@@ -21,6 +22,7 @@ struct Session {
   PluginCatalog catalog;  // outlives the engine
   Manifest manifest;      // as it was used
   std::string model_path;
+  AdapterWish adapters;  // of the command line
   std::unique_ptr<LoadedEngine> engine;
 };
 

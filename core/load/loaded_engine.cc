@@ -42,6 +42,7 @@ struct LoadedEngine::State {
   Status open_shared(const ChosenPlugin& plugin);
   Status declare_model();
   Status make_memory();
+  Status make_adapters();
   void make_engine();
   Rank& first() { return *ranks.front(); }
 
@@ -49,14 +50,16 @@ struct LoadedEngine::State {
   GgufFile file;
   Tokenizer tokenizer;
   std::vector<std::unique_ptr<Rank>> ranks;
-  std::deque<PluginInstance> shared;  // scheduler, caches, comm: one for all ranks
+  std::deque<PluginInstance> shared;  // scheduler, caches, adapter, comm: one for all ranks
   iface::Scheduler scheduler;
   std::vector<iface::Cache> caches;
   std::optional<iface::Comm> comm;
+  iface::Adapter adapter;
   Hash128 cache_seed;
   std::int32_t context = 0;
   std::vector<KvPoolSize> pools;  // per cache spec
   std::optional<RankGroup> group;
+  std::optional<AdapterSet> adapters;
   std::deque<KvMemory> kv;  // per cache spec; addresses stay
   std::optional<Engine> engine;
   LoadTimes times;
@@ -110,7 +113,9 @@ Status LoadedEngine::State::open_plugins(PluginCatalog& catalog) {
 
 // A plugin of which all ranks have the same instance; those of the ranks themselves are passed by.
 Status LoadedEngine::State::open_shared(const ChosenPlugin& plugin) {
-  if (plugin.role != "scheduler" && plugin.role != "cache" && plugin.role != "comm") return {};
+  if (plugin.role != "scheduler" && plugin.role != "cache" && plugin.role != "adapter" &&
+      plugin.role != "comm")
+    return {};
   TENON_ASSIGN(PluginInstance made,
                PluginInstance::create(*plugin.file, ResolvedParams(plugin.params.values()),
                                       first().host(plugin.file->descriptor.id)));
@@ -122,6 +127,8 @@ Status LoadedEngine::State::open_shared(const ChosenPlugin& plugin) {
     TENON_ASSIGN(iface::Cache cache,
                  (wrap<iface::Cache, tenon_cache_v1>(instance, TENON_CACHE_ID)));
     caches.push_back(cache);
+  } else if (plugin.role == "adapter") {
+    TENON_ASSIGN(adapter, (wrap<iface::Adapter, tenon_adapter_v1>(instance, TENON_ADAPTER_ID)));
   } else {
     TENON_ASSIGN(iface::Comm made_comm,
                  (wrap<iface::Comm, tenon_comm_v1>(instance, TENON_COMM_ID)));
@@ -181,6 +188,29 @@ Status LoadedEngine::State::make_memory() {
   return {};
 }
 
+// One slot for all ranks: the same ids, each rank's part of the factors.
+Status LoadedEngine::State::make_adapters() {
+  if (!manifest.adapter) return {};
+  std::vector<SiteShape> sites;
+  for (std::uint32_t w = 0; w < first().model().weights.size(); ++w)
+    if (const ModelBuilder::Site& site = first().builder().site(w); !site.module.empty())
+      sites.push_back({w, site.module, site.n, site.k, site.paired_heads});
+  std::vector<AdapterRank> holders;
+  for (const auto& rank : ranks) {
+    holders.push_back({rank->backend(), {}});
+    for (const SiteShape& site : sites) {
+      const ModelBuilder::Site& part = rank->builder().site(site.weight);
+      const WeightShape& kept = rank->model().weights[site.weight];
+      holders.back().cuts.push_back({part.row_begin, kept.n, part.col_begin, kept.k});
+    }
+  }
+  adapters.emplace(adapter, std::move(sites), &first().model(), std::move(holders));
+  TENON_TRY(adapters->bind());
+  for (const ManifestAdapter& given : manifest.adapters)
+    TENON_TRY(adapters->load(given.name, manifest_path(manifest, given.path)));
+  return {};
+}
+
 void LoadedEngine::State::make_engine() {
   std::vector<Executor*> executors;
   std::vector<iface::Backend> backends;
@@ -196,7 +226,8 @@ void LoadedEngine::State::make_engine() {
                     [this](std::span<const BatchItem> items) { return group->run(items); },
                     {},
                     context,
-                    cache_seed};
+                    cache_seed,
+                    adapters ? &*adapters : nullptr};
   for (std::uint32_t i = 0; i < pools.size(); ++i) {
     kv.emplace_back(
         KvMemory::Options{i, pools[i].window, pools[i].n_pages, manifest.engine.poison_free_pages},
@@ -224,6 +255,8 @@ Result<std::unique_ptr<LoadedEngine>> LoadedEngine::load(const Manifest& manifes
   // Caches live in this process and so does the file: its path and layout identify the weights.
   state->cache_seed = hash_text(state->file.path(), state->cache_seed);
   state->times.weights = seconds_since(start);
+  TENON_TRY(state->make_adapters());
+  state->times.adapters = seconds_since(start);
   try {  // a file may claim a context whose tables no machine holds
     TENON_TRY(state->make_memory());
     state->make_engine();
@@ -239,6 +272,7 @@ Result<std::unique_ptr<LoadedEngine>> LoadedEngine::load(const Manifest& manifes
 }
 
 Engine& LoadedEngine::engine() { return *state_->engine; }
+AdapterSet* LoadedEngine::adapters() { return state_->adapters ? &*state_->adapters : nullptr; }
 const Tokenizer& LoadedEngine::tokenizer() const { return state_->tokenizer; }
 const GgufFile& LoadedEngine::file() const { return state_->file; }
 const ModelShape& LoadedEngine::model() const { return state_->first().model(); }

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "core/adapter/adapter_set.h"
 #include "core/base/stripe_pool.h"
 #include "core/format/gguf.h"
 #include "core/format/tokenizer.h"
@@ -24,7 +25,7 @@ Status add_builtin_plugins(PluginCatalog& catalog);
 void apply_sampling(const ManifestSampling& given, RequestSpec& spec);
 
 struct LoadTimes {  // seconds
-  double plugins = 0, declare = 0, weights = 0, memory = 0;
+  double plugins = 0, declare = 0, weights = 0, memory = 0, adapters = 0;
 };
 
 class LoadedEngine {
@@ -37,6 +38,8 @@ class LoadedEngine {
   ~LoadedEngine();
 
   Engine& engine();
+  // Null when the manifest has no adapter plugin.
+  AdapterSet* adapters();
   const Tokenizer& tokenizer() const;
   const GgufFile& file() const;
   const ModelShape& model() const;

@@ -101,6 +101,10 @@ Status ModelBuilder::site(const tenon_site* site, std::uint32_t* out) {
   made.split_n = static_cast<tenon_split>(site->split_n);
   made.split_k = static_cast<tenon_split>(site->split_k);
   made.paired_heads = site->paired_heads;
+  if (!made.module.empty() && made.paired_heads > 0 && made.n % (2 * made.paired_heads) != 0)
+    return declaration(file_, view_of(site->name), "the outputs are not heads of pairs",
+                       std::to_string(made.n) + " outputs",
+                       "a multiple of " + std::to_string(2 * made.paired_heads));
   return {};
 }
 

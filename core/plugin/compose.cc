@@ -122,7 +122,7 @@ const HostOffer& host_offer() {
       .interfaces = {TENON_MODEL_ID, TENON_BACKEND_ID, TENON_ATTENTION_ID, TENON_SCHEDULER_ID,
                      TENON_CACHE_ID, TENON_ADAPTER_ID, TENON_PARALLELISM_ID, TENON_COMM_ID},
       .services = {TENON_OPS_ID, TENON_BUILDER_ID, TENON_THREADS_ID, TENON_RANKS_ID},
-      .provided = {},
+      .provided = {"adapter.in-key"},
   };
   return offer;
 }

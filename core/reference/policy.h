@@ -36,6 +36,7 @@ struct Exact {
   }
   static Kv store(Real x) { return x; }
   static Real load(Kv x) { return x; }
+  static float factor(float x) { return x; }  // of a low-rank delta, as it is kept
   static Kv poison() { return std::numeric_limits<double>::quiet_NaN(); }
 };
 
@@ -52,6 +53,7 @@ struct Contract {
   static Real sum(const Real* x, std::int64_t n) { return tenon_sum16(x, n); }
   static Kv store(Real x) { return f16_from_f32(x); }
   static Real load(Kv x) { return f32_from_f16(x); }
+  static float factor(float x) { return f32_from_f16(f16_from_f32(x)); }
   static Kv poison() { return 0x7e00; }
 };
 

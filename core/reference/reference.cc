@@ -72,6 +72,8 @@ class Backend {
     if (w.layout == TENON_LAYOUT_F32) {
       w.floats.resize(values);
       in->read_rows(in->ctx, 0, w.n, w.floats.data(), nullptr, nullptr);
+      if (in->use != TENON_WEIGHT_USE_PRODUCT)
+        for (float& value : w.floats) value = P::factor(value);
       return {};
     }
     w.values.resize(values);

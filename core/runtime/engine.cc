@@ -68,9 +68,23 @@ Status Engine::check(const RequestSpec& spec) const {
   return check_sampling(spec);
 }
 
+// A name means what it means now; KV that another adapter or version made is never found.
+Status Engine::bind_adapter(Request& request, const RequestSpec& spec) {
+  request.cache_seed = parts_.cache_seed;
+  if (spec.adapter.empty()) return {};
+  if (parts_.adapters == nullptr)
+    return refuse("TENON-D004", "the request names an adapter, but no plugin applies adapters",
+                  "\"" + spec.adapter + "\"", "a manifest with an adapter plugin",
+                  "write adapter { plugin: \"tenon.adapter.lora\" } into the manifest");
+  TENON_ASSIGN(request.adapter, parts_.adapters->acquire(spec.adapter));
+  request.cache_seed = hash_text(request.adapter.slot()->files.identity(), parts_.cache_seed);
+  return {};
+}
+
 Result<std::uint64_t> Engine::submit(RequestSpec spec) {
   TENON_TRY(check(spec));
   auto request = std::make_unique<Request>();
+  TENON_TRY(bind_adapter(*request, spec));
   const auto prompt = static_cast<std::int32_t>(spec.prompt.size());
   request->limit = spec.max_tokens < 0
                        ? parts_.context
@@ -150,7 +164,7 @@ void Engine::make_keys(Request& request, std::int32_t n_pages) {
   while (static_cast<std::int32_t>(request.keys.size()) < n_pages) {
     const std::size_t page = request.keys.size();
     const Hash128 before = page == 0
-                               ? parts_.cache_seed
+                               ? request.cache_seed
                                : Hash128{request.keys[page - 1].low, request.keys[page - 1].high};
     request.keys.push_back(
         page_key(std::span(request.tokens).subspan(page * kPageTokens, kPageTokens), before));

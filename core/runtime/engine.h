@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "core/adapter/adapter_set.h"
 #include "core/base/error.h"
 #include "core/memory/kv_memory.h"
 #include "core/runtime/step.h"
@@ -32,7 +33,8 @@ struct EngineParts {
   StepRunner run;
   std::vector<KvMemory*> kv;  // one per page pool
   std::int32_t context = 0;   // tokens of the longest sequence
-  Hash128 cache_seed;         // identity of everything that KV depends on
+  Hash128 cache_seed;         // identity of everything that KV depends on but a request's adapter
+  AdapterSet* adapters = nullptr;  // null: the manifest has no adapter plugin
 };
 
 class Engine {
@@ -41,7 +43,8 @@ class Engine {
 
   // Queues a request and gives its id. Refused by name: an empty prompt (TENON-R034), one longer
   // than the context (R030), one that the page pool cannot hold even alone (R031), a token outside
-  // the vocabulary (R035), a sampling value out of range (R036).
+  // the vocabulary (R035), a sampling value out of range (R036), an adapter that is not loaded
+  // (D003) or cannot be, without a plugin for adapters (D004).
   Result<std::uint64_t> submit(RequestSpec spec);
 
   // Ends a request at the next step boundary with FinishReason::kAborted; unknown ids are ignored.
@@ -63,6 +66,7 @@ class Engine {
   using Queue = std::vector<std::unique_ptr<Request>>;  // in the order of arrival
   Status check(const RequestSpec& spec) const;
   Status check_sampling(const RequestSpec& spec) const;
+  Status bind_adapter(Request& request, const RequestSpec& spec);
   void make_keys(Request& request, std::int32_t n_pages);
   Status look_up(Request& request);
   bool restorable(const Request& request, std::size_t n_pages, std::size_t& next) const;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <new>
+#include <utility>
 
 #include "core/runtime/read_set_check.h"
 
@@ -19,20 +20,37 @@ Executor::Executor(const ModelShape* model, OpDispatch* ops, iface::Backend back
       parallelism_(parallelism),
       samples_(samples),
       layers_(std::move(layers)),
+      deltas_(model->groups.size()),
       read_sets_(static_cast<std::size_t>(model->decoder.layers)) {
   std::int32_t specs = 0;
   for (const tenon_layer_plan& layer : layers_) specs = std::max(specs, layer.spec + 1);
   batches_.resize(static_cast<std::size_t>(specs));
 }
 
-void Executor::gather(std::span<const BatchItem> items) {
+// No row's bits depend on its place, so rows go where they make the fewest segments; those of one
+// adapter keep the plan's order.
+void Executor::sort_items(std::span<const BatchItem> items) {
+  order_.clear();
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    const AdapterSlot* slot = items[i].request->adapter.slot();
+    order_.push_back({slot == nullptr ? -1 : std::int64_t{slot->number}, i});
+  }
+  std::sort(order_.begin(), order_.end());
+  items_.clear();
+  for (const auto& [slot, index] : order_) items_.push_back(items[index]);
+}
+
+void Executor::gather() {
+  deltas_.begin();
+  deltas_.open_rows();
   ids_.clear();
   for (SpecBatch& spec : batches_) spec.sequences.clear();
   sampled_.clear();
   sampled_rows_.clear();
-  for (const BatchItem& item : items) {
+  for (const BatchItem& item : items_) {
     const auto row = static_cast<std::int32_t>(ids_.size());
     Request& request = *item.request;
+    deltas_.add_rows(request.adapter.slot(), item.end - item.begin);
     ids_.insert(ids_.end(), request.tokens.begin() + item.begin, request.tokens.begin() + item.end);
     for (std::size_t i = 0; i < batches_.size(); ++i)
       batches_[i].sequences.push_back({row, item.end - item.begin, item.begin,
@@ -82,7 +100,8 @@ Result<StepResult> Executor::run(std::span<const BatchItem> items) {
 
 // `x` is the stream as far as it has come; it is the caller's, also after an error.
 Status Executor::compute(std::span<const BatchItem> items, Tensor*& x) {
-  gather(items);
+  sort_items(items);
+  gather();
   port_status_ = {};
   TENON_ASSIGN(Tensor * ids, upload(ids_));
   Status status = network_.embed(ids, &x);
@@ -143,6 +162,9 @@ Status Executor::sample_block(Tensor* x, std::size_t first, std::size_t count) {
   Tensor* rows = x;
   if (!all_rows) {
     TENON_ASSIGN(rows, rows_of(x, std::span(sampled_rows_).subspan(first, count)));
+    deltas_.open_rows();
+    for (const SampledRow& row : std::span(sampled_).subspan(first, count))
+      deltas_.add_rows(row.request->adapter.slot(), 1);
   }
   Tensor* logits = nullptr;
   Status status = network_.head(rows, &logits);
@@ -167,13 +189,16 @@ Status Executor::sample_block(Tensor* x, std::size_t first, std::size_t count) {
 
 Status Executor::call(const tenon_hdr* op, Tensor* const* in, std::uint32_t n_in, Tensor** out,
                       std::uint32_t n_out) {
-  if (op->type == TENON_OP_LINEAR_GROUP && op->size >= sizeof(tenon_op_linear_group)) {
-    const auto& record = *reinterpret_cast<const tenon_op_linear_group*>(op);
-    if (record.group < model_->groups.size() && model_->groups[record.group].partial && n_in == 2 &&
-        n_out == 1)
-      return reduce_group(record, in, out);
-  }
-  return ops_->call(op, std::span(in, n_in), std::span(out, n_out));
+  if (op->type != TENON_OP_LINEAR_GROUP || op->size < sizeof(tenon_op_linear_group) || n_in == 0 ||
+      in[0] == nullptr)
+    return ops_->call(op, std::span(in, n_in), std::span(out, n_out));
+  tenon_op_linear_group record = *reinterpret_cast<const tenon_op_linear_group*>(op);
+  record.hdr.size = sizeof record;
+  TENON_TRY(deltas_.attach(record, in[0]->shape[0]));
+  if (record.group < model_->groups.size() && model_->groups[record.group].partial && n_in == 2 &&
+      n_out == 1)
+    return reduce_group(record, in, out);
+  return ops_->call(&record.hdr, std::span(in, n_in), std::span(out, n_out));
 }
 
 // A group whose columns are cut over ranks ends at this rank's part of the products.

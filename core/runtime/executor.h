@@ -11,6 +11,7 @@
 #include "core/memory/page_pool.h"
 #include "core/ops/dispatch.h"
 #include "core/runtime/step.h"
+#include "core/runtime/step_deltas.h"
 
 namespace tenon {
 
@@ -39,7 +40,8 @@ class Executor {
  private:
   static constexpr std::int32_t kHeadRows = 32;  // rows whose logits exist at once
   Status compute(std::span<const BatchItem> items, Tensor*& x);
-  void gather(std::span<const BatchItem> items);
+  void sort_items(std::span<const BatchItem> items);
+  void gather();
   Status reduce_group(const tenon_op_linear_group& op, Tensor* const* in, Tensor** out);
   Result<Tensor*> upload(std::span<const std::int32_t> values);
   Result<Tensor*> rows_of(Tensor* x, std::span<const std::int32_t> rows);
@@ -59,6 +61,9 @@ class Executor {
   Status port_status_;  // a port cannot fail; what its observer met is reported after the layer
 
   // The running step. Reused from step to step.
+  std::vector<std::pair<std::int64_t, std::size_t>> order_;  // slot and place in the plan
+  std::vector<BatchItem> items_;                             // in that order
+  StepDeltas deltas_;
   std::vector<std::int32_t> ids_;
   struct SpecBatch {
     std::vector<tenon_sequence_rows> sequences;

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/adapter/adapter_set.h"
 #include "core/base/hash.h"
 #include "core/format/tokenizer.h"
 #include "core/runtime/stop.h"
@@ -56,6 +57,7 @@ struct RequestSpec {
   std::vector<std::string> stop;  // ends before the first of these; it is not part of the answer
   bool ignore_eos = false;
   std::int32_t n_top = 0;        // most likely tokens to report with each log-probability
+  std::string adapter;           // the name of a loaded one; empty: the model as it is
   bool prompt_logprobs = false;  // events for prompt tokens 1.. ; skips the prefix lookup
   std::function<void(const TokenEvent&)> on_event;  // called inside Engine::step; may be empty
 };
@@ -77,6 +79,8 @@ struct PageTable {
 struct Request {
   std::uint64_t id = 0;
   RequestSpec spec;
+  AdapterUse adapter;                // which version of it, from submit on
+  Hash128 cache_seed;                // identity of everything that the request's KV depends on
   std::vector<std::int32_t> tokens;  // prompt, then the answer; room for `limit`
   std::int32_t limit = 0;            // tokens never grows beyond this
   bool running = false;

@@ -21,8 +21,10 @@ CORE = {
     "iface": ["base"],
     "plugin": ["base", "iface", "manifest"],
     "memory": ["base", "iface"],
-    "runtime": ["base", "tensor", "ops", "autograd", "format", "iface", "memory"],
-    "load": ["base", "tensor", "ops", "reference", "format", "manifest", "iface", "plugin", "memory", "runtime"],
+    "adapter": ["base", "format", "iface", "ops"],
+    "runtime": ["base", "tensor", "ops", "autograd", "format", "iface", "memory", "adapter"],
+    "load": ["base", "tensor", "ops", "reference", "format", "manifest", "iface", "plugin", "memory",
+             "adapter", "runtime"],
     "sim": ["base", "iface", "manifest", "plugin"],
     "trace": ["base"],
 }

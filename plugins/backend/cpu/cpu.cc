@@ -87,12 +87,20 @@ class CpuBackend {
   // Scales and mins are stored as halves where they are halves: the first tile with one that is not
   // ends the first try.
   Status load_weight(const tenon_weight* in) {
+    if (in->use != TENON_WEIGHT_USE_PRODUCT) {
+      if (factors_.size() <= in->id) factors_.resize(in->id + 1);
+      factors_[in->id] = pack_factor(*in);
+      return {};
+    }
     if (weights_.size() <= in->id) weights_.resize(in->id + 1);
     if (!pack(*in, false, weights_[in->id])) pack(*in, true, weights_[in->id]);
     return {};
   }
 
-  void free_weight(uint32_t id) { weights_[id] = {}; }
+  void free_weight(uint32_t id) {
+    if (id < weights_.size()) weights_[id] = {};
+    if (id < factors_.size()) factors_[id] = {};
+  }
 
   Status prepare_linear_group(const tenon_linear_group* in) {
     if (in->n_weights > 4) return sdk::unimplemented("a linear group of more than 4 weights");
@@ -155,8 +163,7 @@ class CpuBackend {
       case TENON_OP_GATHER:
         return gather(*reinterpret_cast<const tenon_op_gather*>(op), in, out);
       case TENON_OP_LINEAR_GROUP:
-        return linear_group(groups_[reinterpret_cast<const tenon_op_linear_group*>(op)->group], in,
-                            out, n_out);
+        return linear_group(*reinterpret_cast<const tenon_op_linear_group*>(op), in, out, n_out);
       case TENON_OP_ATTEND:
         return attend(*reinterpret_cast<const tenon_op_attend*>(op), in, out);
       case TENON_OP_ADD:
@@ -260,17 +267,27 @@ class CpuBackend {
     return {};
   }
 
-  Status linear_group(const LinearGroup& group, const tenon_view* in, const tenon_view* out,
+  Status linear_group(const tenon_op_linear_group& op, const tenon_view* in, const tenon_view* out,
                       uint32_t n_out) {
+    const LinearGroup& group = groups_[op.group];
     const std::int64_t rows = in[0].shape[0], k = in[0].shape[1];
-    if (!activations_.fits(rows, k)) {
+    LowRankCall deltas = low_rank_call(op, group.weights.size(), rows, k);
+    const std::int64_t values = deltas.entries() * deltas.padded_rank;
+    if (!activations_.fits(rows, k) ||
+        (deltas.n_deltas > 0 && !deltas_.fits(deltas.entries(), values))) {
       threads_.wait();
-      activations_.grow(rows, k);
+      if (!activations_.fits(rows, k)) activations_.grow(rows, k);
+      if (deltas.n_deltas > 0) deltas_.grow(deltas.entries(), values);
     }
+    deltas.kernels = &kernels_;
+    deltas.factors = &factors_;
+    deltas.out = deltas_.rows();
+    deltas.values = deltas_.values();
     float* outs[4] = {};
     for (uint32_t i = 0; i < n_out; ++i) outs[i] = static_cast<float*>(out[i].data);
-    submit_linear_group(threads_, kernels_, group, activations_.view(k), floats(in[0]), rows,
-                        group.epilogue == TENON_EPILOGUE_RESIDUAL ? floats(in[1]) : nullptr, outs);
+    submit_linear_group(threads_, kernels_, group, activations_.view(k), deltas, floats(in[0]),
+                        rows, group.epilogue == TENON_EPILOGUE_RESIDUAL ? floats(in[1]) : nullptr,
+                        outs);
     return {};
   }
 
@@ -322,10 +339,12 @@ class CpuBackend {
   const Kernels& kernels_;
   std::string device_;
   std::deque<PackedWeight> weights_;                  // addresses stay
+  std::deque<Factor> factors_;                        // of adapters, by weight id
   std::map<std::int32_t, std::vector<float>> norms_;  // by weight
   std::vector<LinearGroup> groups_;
   AttendSetup setup_;
   ActivationScratch activations_;
+  DeltaScratch deltas_;
   PartialScratch partials_;
   std::vector<sdk::SampleScratch> sample_scratch_;  // one per worker
   std::int64_t sample_room_ = 0;

@@ -16,8 +16,8 @@ struct Kernels {
   const char* name;
 
   // One row of a linear group's input: y = x, or the RMS norm of x where `norm` is given.
-  // `quantise` fills the int8 side of row `row`, else floats.
-  void (*prepare_row)(const float* x, const float* norm, float eps, bool quantise,
+  // `quantise` fills the int8 side of row `row`, else floats; `keep` with a norm fills both.
+  void (*prepare_row)(const float* x, const float* norm, float eps, bool quantise, bool keep,
                       const Activations& out, std::int64_t row);
 
   // out[r, 0..16) = tile . activations[row + r] for r < rows <= kRowBlock, by layout.
@@ -29,6 +29,14 @@ struct Kernels {
                         std::int64_t row, int rows, float* out);
   void (*product_f32)(const std::byte* tile, const PackedWeight& weight, const Activations& in,
                       std::int64_t row, int rows, float* out);
+
+  // Low-rank deltas. out[c][0..8) = a[c] . x[c] for c < count <= 4, each output one chain along k;
+  // a[c]: halves [k, 8]; x[c]: [k].
+  void (*low_rank_in)(const std::uint16_t* const* a, const float* const* x, std::int64_t k,
+                      int count, float* const* out);
+  // y[0..16) += scale * (b . t); b: halves [rank, 16]; t: [rank].
+  void (*low_rank_out)(const std::uint16_t* b, const float* t, std::int64_t rank, float scale,
+                       float* y);
 
   // out = silu(gate) * up, or gelu(gate) * up, over 16 values.
   void (*silu_mul)(const float* gate, const float* up, float* out);

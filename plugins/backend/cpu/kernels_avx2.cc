@@ -82,7 +82,7 @@ void quantise_group(const float* x, const Activations& out, std::int64_t row, st
   out.scaled_sums[at] = d * static_cast<float>(first + second);
 }
 
-void prepare_row(const float* x, const float* norm, float eps, bool quantise,
+void prepare_row(const float* x, const float* norm, float eps, bool quantise, bool keep,
                  const Activations& out, std::int64_t row) {
   const float r = norm != nullptr ? inverse_rms(x, out.k, eps) : 1;
   if (!quantise) {
@@ -90,15 +90,16 @@ void prepare_row(const float* x, const float* norm, float eps, bool quantise,
       out.floats[row * out.k + i] = norm != nullptr ? (x[i] * r) * norm[i] : x[i];
     return;
   }
-  alignas(32) float y[TENON_GROUP];
+  alignas(32) float room[TENON_GROUP];
   for (std::int64_t group = 0; group < out.k / TENON_GROUP; ++group, x += TENON_GROUP) {
     const float* values = x;
     if (norm != nullptr) {
       const float* w = norm + group * TENON_GROUP;
+      float* y = keep ? out.floats + row * out.k + group * TENON_GROUP : room;
       for (int i = 0; i < TENON_GROUP; i += 8)
-        _mm256_store_ps(y + i,
-                        _mm256_mul_ps(_mm256_mul_ps(_mm256_loadu_ps(x + i), _mm256_set1_ps(r)),
-                                      _mm256_loadu_ps(w + i)));
+        _mm256_storeu_ps(y + i,
+                         _mm256_mul_ps(_mm256_mul_ps(_mm256_loadu_ps(x + i), _mm256_set1_ps(r)),
+                                       _mm256_loadu_ps(w + i)));
       values = y;
     }
     quantise_group(values, out, row, group);
@@ -282,6 +283,39 @@ void product_f32(const std::byte* tile, const PackedWeight& w, const Activations
   for_rows(rows, [&]<int R>() { product_f32_rows<R>(tile, w, in, row, out); });
 }
 
+__m256 load_halves(const std::uint16_t* at) {
+  return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at)));
+}
+
+template <int C>
+void low_rank_in_chains(const std::uint16_t* const* a, const float* const* x, std::int64_t k,
+                        float* const* out) {
+  __m256 acc[C];
+  for (int c = 0; c < C; ++c) acc[c] = _mm256_setzero_ps();
+  for (std::int64_t i = 0; i < k; ++i)
+    for (int c = 0; c < C; ++c)
+      acc[c] = _mm256_fmadd_ps(load_halves(a[c] + 8 * i), _mm256_set1_ps(x[c][i]), acc[c]);
+  for (int c = 0; c < C; ++c) _mm256_storeu_ps(out[c], acc[c]);
+}
+
+void low_rank_in(const std::uint16_t* const* a, const float* const* x, std::int64_t k, int count,
+                 float* const* out) {
+  for_rows(count, [&]<int C>() { low_rank_in_chains<C>(a, x, k, out); });
+}
+
+void low_rank_out(const std::uint16_t* b, const float* t, std::int64_t rank, float scale,
+                  float* y) {
+  __m256 d[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
+  for (std::int64_t i = 0; i < rank; ++i) {
+    const __m256 value = _mm256_set1_ps(t[i]);
+    for (int half = 0; half < 2; ++half)
+      d[half] = _mm256_fmadd_ps(load_halves(b + kTile * i + 8 * half), value, d[half]);
+  }
+  for (int half = 0; half < 2; ++half)
+    _mm256_storeu_ps(y + 8 * half, _mm256_add_ps(_mm256_loadu_ps(y + 8 * half),
+                                                 _mm256_mul_ps(_mm256_set1_ps(scale), d[half])));
+}
+
 void silu_mul(const float* gate, const float* up, float* out) {
   for (int i = 0; i < kTile; i += 8) {
     const __m256 g = _mm256_loadu_ps(gate + i);
@@ -413,9 +447,10 @@ void fold(ChunkState& state, float* total, const ChunkState& chunk_state, const 
 }  // namespace
 
 const Kernels& avx2_kernels() {
-  static constexpr Kernels kKernels = {"avx2",         &prepare_row,  &product_q4, &product_q8,
-                                       &product_q8n16, &product_f32,  &silu_mul,   &gelu_mul,
-                                       &norm,          &attend_chunk, &fold};
+  static constexpr Kernels kKernels = {"avx2",         &prepare_row, &product_q4,  &product_q8,
+                                       &product_q8n16, &product_f32, &low_rank_in, &low_rank_out,
+                                       &silu_mul,      &gelu_mul,    &norm,        &attend_chunk,
+                                       &fold};
   return kKernels;
 }
 

@@ -15,14 +15,15 @@ struct PrepareArgs {
   Activations room;
   const float* x;
   std::int64_t rows;
+  bool keep;  // the normed rows as floats, for deltas
 };
 
 void prepare_rows(const void* raw, std::uint32_t stripe, std::uint32_t stripes, std::uint32_t) {
   const auto& a = *static_cast<const PrepareArgs*>(raw);
   const bool quantise = a.group->weights[0]->layout != TENON_LAYOUT_F32;
   for (std::int64_t r = stripe; r < a.rows; r += stripes)
-    a.kernels->prepare_row(a.x + r * a.room.k, a.group->norm, a.group->norm_eps, quantise, a.room,
-                           r);
+    a.kernels->prepare_row(a.x + r * a.room.k, a.group->norm, a.group->norm_eps, quantise, a.keep,
+                           a.room, r);
 }
 
 struct ProductArgs {
@@ -32,15 +33,18 @@ struct ProductArgs {
   std::int64_t rows;
   const float* residual;
   float* out[kMaxWeights];
+  LowRankCall deltas;
 };
 
-void product(const ProductArgs& a, const PackedWeight& w, std::int64_t tile, std::int64_t row,
-             int rows, float* out) {
+void product(const ProductArgs& a, std::size_t index, std::int64_t tile, std::int64_t row, int rows,
+             float* out) {
+  const PackedWeight& w = *a.group->weights[index];
   const auto kernel = w.layout == TENON_LAYOUT_Q4M32   ? a.kernels->product_q4
                       : w.layout == TENON_LAYOUT_Q8M32 ? a.kernels->product_q8
                       : w.layout == TENON_LAYOUT_Q8N16 ? a.kernels->product_q8n16
                                                        : a.kernels->product_f32;
   kernel(w.tile(tile), w, a.in, row, rows, out);
+  if (a.deltas.n_deltas > 0) add_low_rank(a.deltas, index, tile, row, rows, out);
 }
 
 // One tile of outputs for up to kRowBlock rows, through the epilogue into memory.
@@ -48,11 +52,11 @@ void finish_tile(const ProductArgs& a, std::size_t index, std::int64_t tile, std
                  int rows) {
   alignas(64) float y[kRowBlock * kTile], up[kRowBlock * kTile];
   const PackedWeight& w = *a.group->weights[index];
-  product(a, w, tile, row, rows, y);
+  product(a, index, tile, row, rows, y);
   if (a.group->gated()) {
     const auto gate =
         a.group->epilogue == TENON_EPILOGUE_SILU_MUL ? a.kernels->silu_mul : a.kernels->gelu_mul;
-    product(a, *a.group->weights[1], tile, row, rows, up);
+    product(a, 1, tile, row, rows, up);
     for (int r = 0; r < rows; ++r) gate(y + r * kTile, up + r * kTile, y + r * kTile);
   }
   const std::int64_t first = tile * kTile, count = std::min(kTile, w.n - first);
@@ -117,13 +121,18 @@ Activations ActivationScratch::view(std::int64_t k) const {
 }
 
 void submit_linear_group(const sdk::ThreadsService& threads, const Kernels& kernels,
-                         const LinearGroup& group, const Activations& room, const float* x,
-                         std::int64_t rows, const float* residual, float* const* out) {
-  const PrepareArgs prepare{&kernels, &group, room, x, rows};
+                         const LinearGroup& group, const Activations& room, LowRankCall deltas,
+                         const float* x, std::int64_t rows, const float* residual,
+                         float* const* out) {
+  const PrepareArgs prepare{&kernels, &group, room, x, rows, deltas.n_deltas > 0};
   threads.submit(&prepare_rows, &prepare, sizeof prepare, stripe_count(threads, rows));
+  if (deltas.n_deltas > 0) {
+    deltas.x = group.norm != nullptr ? room.floats : x;
+    submit_low_rank(threads, deltas);
+  }
   // A post norm needs the whole row of products: it is a command of its own.
   const bool norms = group.post_norm != nullptr;
-  ProductArgs args{&kernels, &group, room, rows, norms ? nullptr : residual, {}};
+  ProductArgs args{&kernels, &group, room, rows, norms ? nullptr : residual, {}, deltas};
   const std::size_t outs = group.gated() ? 1 : group.weights.size();
   for (std::size_t i = 0; i < outs; ++i) args.out[i] = out[i];
   threads.submit(&multiply, &args, sizeof args, stripe_count(threads, all_tiles(group)));

@@ -1,10 +1,10 @@
 // A prepared linear group on the engine's threads: one phase that prepares the rows, one that
-// multiplies and finishes.
+// multiplies and finishes, and between them one for the inner products of low-rank deltas.
 #pragma once
 
 #include <vector>
 
-#include "kernels.h"
+#include "low_rank.h"
 
 namespace tenon::cpu {
 
@@ -37,10 +37,11 @@ class ActivationScratch {
   AlignedBytes memory_;
 };
 
-// Submits the two commands. x: [rows, k], residual: [rows, n] or null, out: one [rows, n] per
-// weight (silu_mul: one).
+// Submits the commands. x: [rows, k], residual: [rows, n] or null, out: one [rows, n] per weight
+// (silu_mul: one). `deltas` has room and entries for this call; its x is set here.
 void submit_linear_group(const sdk::ThreadsService& threads, const Kernels& kernels,
-                         const LinearGroup& group, const Activations& room, const float* x,
-                         std::int64_t rows, const float* residual, float* const* out);
+                         const LinearGroup& group, const Activations& room, LowRankCall deltas,
+                         const float* x, std::int64_t rows, const float* residual,
+                         float* const* out);
 
 }  // namespace tenon::cpu

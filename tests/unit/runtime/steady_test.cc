@@ -8,6 +8,7 @@
 #include <cstdlib>
 
 #include "tests/fixtures/engines.h"
+#include "tests/fixtures/tiny_adapter.h"
 #include "tests/fixtures/tiny_model.h"
 
 namespace {
@@ -56,15 +57,23 @@ namespace {
 
 class Steady : public testing::TestWithParam<const char*> {};
 
-TEST_P(Steady, ADecodeStepNeitherAllocatesNorLocks) {
-  const auto engine = load_engine({.scheduler = std::string("tenon.scheduler.") + GetParam(),
-                                   .engine = "threads: 2 kv_pages: 60"},
+// Four sequences, decoding; `adapters`: of the base, of one adapter twice and of another.
+void expect_steady(const std::string& scheduler, bool adapters) {
+  const auto engine = load_engine({.scheduler = "tenon.scheduler." + scheduler,
+                                   .engine = "threads: 2 kv_pages: 60",
+                                   .adapters = adapters},
                                   TinyModel().save("steady"));
   ASSERT_TRUE(engine.ok()) << engine.error().to_string();
+  const char* const names[] = {"", "b", "a", "b"};
+  for (std::uint32_t i = 0; i < 2 && adapters; ++i) {
+    const TinyAdapter adapter(i, TinyAdapter::llama_modules(), 8);
+    ASSERT_TRUE((*engine)->adapters()->load(i == 0 ? "a" : "b", adapter.save("steady")).ok());
+  }
   std::size_t text = 0;
   for (std::int32_t i = 0; i < 4; ++i) {
     RequestSpec spec;
     spec.prompt = {1 + i, 2, 3, 4, 5};
+    if (adapters) spec.adapter = names[i];
     spec.max_tokens = 55;
     spec.ignore_eos = true;
     spec.n_top = 3;
@@ -85,6 +94,10 @@ TEST_P(Steady, ADecodeStepNeitherAllocatesNorLocks) {
   EXPECT_EQ((*engine)->engine().live(), 4u);  // all were decoding all the time
   EXPECT_GT(text, 0u);
 }
+
+TEST_P(Steady, ADecodeStepNeitherAllocatesNorLocks) { expect_steady(GetParam(), false); }
+
+TEST_P(Steady, NorDoesOneWithAdapters) { expect_steady(GetParam(), true); }
 
 INSTANTIATE_TEST_SUITE_P(, Steady, testing::Values("fcfs", "sarathi", "sarathi-serve"));
 

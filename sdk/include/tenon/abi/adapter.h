@@ -43,7 +43,8 @@ typedef struct tenon_adapter_tensor {
 } tenon_adapter_tensor;
 
 /*
- * An adapter's files. Borrowed until free_slot().
+ * An adapter's files. Borrowed until the core has asked once for every site; nothing of them is
+ * kept in memory after that.
  */
 typedef struct tenon_adapter_source {
   tenon_hdr hdr;
@@ -78,7 +79,8 @@ typedef struct tenon_adapter_v1 {
    */
   tenon_status (*load_slot)(tenon_instance* self, uint32_t slot, const tenon_adapter_source* source, tenon_call* call);
   /*
-   * [control] What the slot does at a site. site: weight id.
+   * [control] What the slot does at a site. Called once for each site, after load_slot(). site:
+   * weight id.
    */
   tenon_status (*lower)(tenon_instance* self, uint32_t slot, uint32_t site, tenon_lowered* out, tenon_call* call);
   /*

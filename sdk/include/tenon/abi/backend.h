@@ -15,6 +15,17 @@ extern "C" {
 #define TENON_BACKEND_ID "tenon.backend/1"
 
 /*
+ * What a weight is for: a product, or one factor of a low-rank delta. Factors are floats of about
+ * 1 at most (the core moves a power of two into the delta's scale); numerics contract/1 keeps them
+ * as halves.
+ */
+typedef enum tenon_weight_use {
+  TENON_WEIGHT_USE_PRODUCT = 0,
+  TENON_WEIGHT_USE_LOW_RANK_A = 1,
+  TENON_WEIGHT_USE_LOW_RANK_B = 2,
+} tenon_weight_use;
+
+/*
  * Gives rows of a weight in its layout's canonical planes. values: int8 [rows, k] (q4m32: 0..15;
  * q8m32, q8n16: -128..127) or float [rows, k] for f32; scales and mins: float [rows, k / 32]
  * (q8n16: scales [rows, k / 16]), mins null when the layout has none. Scales and mins need not be
@@ -43,7 +54,7 @@ typedef struct tenon_weight {
   int64_t n;
   int64_t k;
   int32_t has_min; /* 1: the mins plane matters */
-  int32_t reserved; /* 0 */
+  int32_t use; /* tenon_weight_use; a factor has layout f32 */
   tenon_read_rows_fn read_rows;
   void* ctx; /* for read_rows */
 } tenon_weight;

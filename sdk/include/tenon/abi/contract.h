@@ -23,8 +23,8 @@
  *     L = fma(l, b, L * a);  O_d = fma(o_d, b, O_d * a);  at the end O_d / L
  *     a masked key takes part in nothing
  *  9  residual: r + y, y normed first where a group says so;  gate: tenon_silu(g) * u or
- *     tenon_gelu(g) * u;  embeddings: w * (float)scale;  low rank: t_i and d_n one f32 chain each as
- *     in 1, y + (float)scale * d_n
+ *     tenon_gelu(g) * u;  embeddings: w * (float)scale;  low rank: A and B kept as f16, t_i and d_n
+ *     one f32 chain each as in 1, y + (float)scale * d_n
  * 10  random numbers: tenon_random(seed, position, site) */
 /* clang-format on */
 #ifndef TENON_ABI_CONTRACT_H_

@@ -156,7 +156,7 @@ typedef struct tenon_linear_group {
 
 /*
  * What an adapter adds to one product: y += scale * B (A norm(x)). A: [rank, K], B: [N, rank],
- * weights of layout f32.
+ * loaded as factors (tenon_weight_use).
  */
 typedef struct tenon_low_rank {
   uint32_t a; /* weight id */
