@@ -5,8 +5,8 @@
   lora_peft.py score model.gguf ADAPTER text.txt
                                         log-probability of each token of the text, by PEFT's own forward pass
 
-Options: --rank R, --targets q_proj,v_proj (or all-linear), --seed N, --rslora, --merge: the adapter folder gets a
-sub-folder `merged` beside it. The factors are random: B too, so that an adapter changes something.
+Options: --rank R, --targets q_proj,v_proj (or all-linear), --seed N, --rslora. The factors are random: B too, so that
+an adapter changes something. tests/fixtures/lora/tiny is `tiny OUT --rank 2 --targets q_proj,down_proj`.
 Packages: torch, transformers, peft, gguf. Nothing is fetched.
 """
 import argparse
@@ -38,9 +38,9 @@ def make(model, out, args):
             if "lora_B" in name:
                 parameter.normal_(0, args.strength)
     adapted.save_pretrained(out)
-    for extra in ("README.md",):
-        if os.path.exists(os.path.join(out, extra)):
-            os.remove(os.path.join(out, extra))
+    card = os.path.join(out, "README.md")
+    if os.path.exists(card):
+        os.remove(card)
 
 
 def score(args):
@@ -70,8 +70,7 @@ def main():
     if args.model == "score":
         return score(args)
     if args.model == "tiny":
-        vocabulary = int(args.adapter or 0) or 300
-        return make(LlamaForCausalLM(LlamaConfig(vocab_size=vocabulary, **TINY)), args.out, args)
+        return make(LlamaForCausalLM(LlamaConfig(vocab_size=300, **TINY)), args.out, args)
     return make(load(args.model), args.out, args)
 
 

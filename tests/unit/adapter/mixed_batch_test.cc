@@ -225,6 +225,33 @@ TEST(MixedBatch, CachedPagesCrossNeitherAdaptersNorVersions) {
   EXPECT_EQ(hits(), 576u);
 }
 
+// Ranks hold parts of the factors, cut as their part of the weight is.
+TEST(MixedBatch, RanksShareAnAdapter) {
+  const TinyAdapter adapter(1, TinyAdapter::llama_modules(true, vocabulary()));
+  const std::string model = TinyModel().save("ranks"), folder = adapter.save("ranks");
+  RequestSpec spec;
+  for (std::int32_t i = 0; i < 70; ++i) spec.prompt.push_back((i * 37) % 250);
+  spec.max_tokens = 4;
+  spec.prompt_logprobs = true;
+  const auto answer = [&](int ranks, const char* name) {
+    const auto engine = load({.backend = "exact", .ranks = ranks, .adapters = true}, model);
+    const auto loaded = engine->adapters()->load("a", folder);
+    EXPECT_TRUE(loaded.ok()) << loaded.error().to_string();
+    RequestSpec asked = spec;
+    asked.adapter = name;
+    return alone(*engine, asked);
+  };
+  const Answer one = answer(1, "a"), three = answer(3, "a"), base = answer(3, "");
+  ASSERT_EQ(one.prompt_logprobs.size(), three.prompt_logprobs.size());
+  double moved = 0;
+  for (std::size_t i = 0; i < one.prompt_logprobs.size(); ++i) {
+    EXPECT_NEAR(one.prompt_logprobs[i], three.prompt_logprobs[i], 2e-6);
+    moved = std::max(moved, std::abs(double{one.prompt_logprobs[i]} - base.prompt_logprobs[i]));
+  }
+  EXPECT_EQ(one.tokens, three.tokens);
+  EXPECT_GT(moved, 0.1);
+}
+
 TEST(MixedBatch, GemmaToo) {
   using Module = TinyAdapter::Module;
   std::vector<Module> modules;
