@@ -210,6 +210,14 @@ void declare_replay_trace(CLI::App& app, Parsed& parsed) {
       ->check(CLI::PositiveNumber);
   command->add_flag("--json", replay.json, "Print one JSON object at the end");
   add_engine_numbers(*command, replay.engine);
+  command
+      ->add_option("--adapter", replay.engine.adapters,
+                   "Loads an adapter for the rows that name it; may be repeated")
+      ->type_name("NAME|FOLDER|NAME=FOLDER")
+      ->take_all();
+  command->add_flag("--ignore-adapters", replay.ignore_adapters,
+                    "The base model answers, whatever the rows name");
+  replay.engine.one_adapter = false;
   add_trace_shape(*command, replay.shape, generate);
 }
 

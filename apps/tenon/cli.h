@@ -24,9 +24,9 @@ struct EngineChoice {
   std::optional<std::int64_t> threads, context, kv_pages;
   std::vector<std::string> plugin_dirs;  // empty: the folder `plugins` beside the binary's own
   std::vector<std::string> adapters;     // NAME, FOLDER or NAME=FOLDER each
+  bool one_adapter = true;               // of all requests; false: each names its own
 };
 
-// Unset: as the manifest says.
 // What is not given is as the manifest says.
 struct SamplingChoice : ManifestSampling {
   std::vector<std::string> stop;
@@ -93,7 +93,8 @@ struct ReplayTraceCommand {
   TraceShape shape;
   std::string out;  // write the generated trace here and run nothing
   std::int64_t rounds = 1;
-  double speed = 1;  // how much faster than the trace says
+  double speed = 1;              // how much faster than the trace says
+  bool ignore_adapters = false;  // the base model answers, whatever the rows name
   ServiceBounds bounds;
   bool json = false;
 };

@@ -240,15 +240,14 @@ Result<bool> run_arms(const ReplayTraceCommand& command, const std::vector<Trace
 }  // namespace
 
 int run_command(const ReplayTraceCommand& command) {
-  const auto rows = trace_of(command);
+  auto rows = trace_of(command);
   if (!rows.ok()) return report_error(rows.error(), command.json);
   if (!command.out.empty()) {
     const Status written = write_trace(*rows, command.out);
     return written.ok() ? int{kExitOk} : report_error(written.error(), command.json);
   }
-  if (std::any_of(rows->begin(), rows->end(), [](const auto& row) { return !row.adapter.empty(); }))
-    log(Severity::kWarning, "replay",
-        "adapters of the trace are not loaded: the base model answers");
+  if (command.ignore_adapters)
+    for (TraceRow& row : *rows) row.adapter.clear();
   std::vector<Arm> arms;
   for (const std::string& manifest : command.manifests) arms.push_back({.manifest = manifest});
   if (arms.empty()) arms.emplace_back();

@@ -89,6 +89,7 @@ class Replayer {
       times.prompt_tokens = static_cast<std::int64_t>(prompts[index].size());
       RequestSpec spec = loaded_.default_request();
       spec.prompt = std::move(prompts[index]);
+      spec.adapter = row.adapter;
       spec.max_tokens = row.max_tokens;
       spec.ignore_eos = true;
       times.tokens.reserve(static_cast<std::size_t>(row.max_tokens));

@@ -94,7 +94,7 @@ Result<std::string> find_model_file(const Manifest& manifest) {
 
 Result<std::unique_ptr<Session>> open_session(const EngineChoice& choice) {
   TENON_ASSIGN(Manifest manifest, choose_manifest(choice));
-  TENON_ASSIGN(AdapterWish wish, read_adapters(choice.adapters, manifest));
+  TENON_ASSIGN(AdapterWish wish, read_adapters(choice.adapters, manifest, choice.one_adapter));
   add_adapters(wish, manifest);
   TENON_ASSIGN(std::unique_ptr<Session> session,
                open_session(std::move(manifest), choice.plugin_dirs));

@@ -7,6 +7,7 @@
 #include "apps/tenon/interrupt.h"
 #include "core/trace/generate.h"
 #include "tests/fixtures/engines.h"
+#include "tests/fixtures/tiny_adapter.h"
 #include "tests/fixtures/tiny_model.h"
 
 namespace tenon::app {
@@ -64,6 +65,24 @@ TEST(Replay, CountsWhatTheEngineRefuses) {
   EXPECT_EQ(replay->first_refusal->id, "TENON-R030");
   EXPECT_FALSE(replay->requests[0].finished);
   EXPECT_TRUE(replay->requests[1].finished);
+}
+
+TEST(Replay, ARowRunsWithTheAdapterThatItNames) {
+  auto engine = load_engine({.adapters = true}, TinyModel().save("replay"));
+  ASSERT_TRUE(engine.ok());
+  const TinyAdapter adapter(1, TinyAdapter::llama_modules(), 4);
+  ASSERT_TRUE((*engine)->adapters()->load("a0", adapter.save("replay")).ok());
+  const std::vector<TraceRow> rows = {
+      {.id = "1", .prompt = "hello", .max_tokens = 4, .adapter = "a0"},
+      {.id = "2", .prompt = "hello", .max_tokens = 4, .adapter = "a1"},
+      {.id = "3", .prompt = "hello", .max_tokens = 4}};
+  const auto replay = replay_trace(**engine, rows, 1, 0, ignore);
+  ASSERT_TRUE(replay.ok()) << replay.error().to_string();
+  EXPECT_EQ(replay->refused, 1u);
+  EXPECT_EQ(replay->first_refusal->id, "TENON-D003");
+  EXPECT_TRUE(replay->requests[0].finished);
+  EXPECT_FALSE(replay->requests[1].finished);
+  EXPECT_TRUE(replay->requests[2].finished);
 }
 
 TEST(Replay, AnInterruptKeepsWhatWasMeasured) {

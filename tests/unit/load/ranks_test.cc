@@ -9,6 +9,7 @@
 #include "core/runtime/rank_group.h"
 #include "tenon/sdk/tables.hpp"
 #include "tests/fixtures/engines.h"
+#include "tests/fixtures/tiny_adapter.h"
 #include "tests/fixtures/tiny_model.h"
 
 namespace tenon {
@@ -37,7 +38,8 @@ RequestSpec prompt_of(std::size_t length, std::int32_t max_tokens) {
 }
 
 // The residual stream behind every block, as doubles, by port.
-std::map<std::string, std::vector<double>> stream_of(LoadedEngine& engine, std::size_t length) {
+std::map<std::string, std::vector<double>> stream_of(LoadedEngine& engine, std::size_t length,
+                                                     const std::string& adapter = "") {
   std::map<std::string, std::vector<double>> out;
   engine.observe_ports([&out](const std::string& port, const Tensor& tensor, const void* data) {
     const auto n = static_cast<std::size_t>(tensor.shape[0] * tensor.shape[1]);
@@ -45,11 +47,49 @@ std::map<std::string, std::vector<double>> stream_of(LoadedEngine& engine, std::
     out[port].insert(out[port].end(), values, values + n);
   });
   Answer answer;
-  EXPECT_TRUE(submit_into(engine, prompt_of(length, 2), answer).ok());
+  RequestSpec spec = prompt_of(length, 2);
+  spec.adapter = adapter;
+  const auto id = submit_into(engine, std::move(spec), answer);
+  EXPECT_TRUE(id.ok()) << id.error().to_string();
   const Status ran = engine.engine().run();
   EXPECT_TRUE(ran.ok()) << ran.error().to_string();
   EXPECT_EQ(answer.tokens.size(), 2u);
   return out;
+}
+
+// `got` equals `want` to 1e-9 of the largest value, port by port.
+void expect_same_stream(const std::map<std::string, std::vector<double>>& want,
+                        const std::map<std::string, std::vector<double>>& got,
+                        const std::string& what) {
+  ASSERT_EQ(want.size(), got.size());
+  ASSERT_FALSE(want.empty());
+  for (const auto& [port, values] : want) {
+    const std::vector<double>& other = got.at(port);
+    ASSERT_EQ(values.size(), other.size());
+    double most = 0, worst = 0;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      most = std::max(most, std::abs(values[i]));
+      worst = std::max(worst, std::abs(values[i] - other[i]));
+    }
+    EXPECT_LE(worst / most, 1e-9) << port << ", " << what;
+  }
+}
+
+// Factors are cut as the sites are: rows of B with outputs, columns of A with inputs.
+TEST(Ranks, AnAdapterIsCutAsItsSitesAre) {
+  const std::string path = model_of(TinyModel::Family::kLlama);
+  auto one = load_engine({.backend = "exact", .adapters = true}, path);
+  auto many = load_engine({.backend = "exact", .ranks = 3, .adapters = true}, path);
+  ASSERT_TRUE(one.ok() && many.ok());
+  const TinyAdapter adapter(3, TinyAdapter::llama_modules(), 8);
+  const std::string folder = adapter.save("ranks");
+  for (LoadedEngine* engine : {one->get(), many->get()}) {
+    const auto loaded = engine->adapters()->load("a", folder);
+    ASSERT_TRUE(loaded.ok()) << loaded.error().to_string();
+  }
+  const auto base = stream_of(**one, 100), want = stream_of(**one, 100, "a");
+  expect_same_stream(want, stream_of(**many, 100, "a"), "with an adapter");
+  EXPECT_NE(base.begin()->second, want.begin()->second);  // it does change something
 }
 
 TEST(Ranks, OnTheExactReferenceTheyEqualOneTo1e9) {
@@ -57,19 +97,8 @@ TEST(Ranks, OnTheExactReferenceTheyEqualOneTo1e9) {
     auto one = load_engine({.backend = "exact"}, model_of(split.family));
     auto many = load_engine({.backend = "exact", .ranks = split.ranks}, model_of(split.family));
     ASSERT_TRUE(one.ok() && many.ok()) << many.error().to_string();
-    const auto want = stream_of(**one, 150), got = stream_of(**many, 150);
-    ASSERT_EQ(want.size(), got.size());
-    ASSERT_FALSE(want.empty());
-    for (const auto& [port, values] : want) {
-      const std::vector<double>& other = got.at(port);
-      ASSERT_EQ(values.size(), other.size());
-      double most = 0, worst = 0;
-      for (std::size_t i = 0; i < values.size(); ++i) {
-        most = std::max(most, std::abs(values[i]));
-        worst = std::max(worst, std::abs(values[i] - other[i]));
-      }
-      EXPECT_LE(worst / most, 1e-9) << port << " with " << split.ranks << " ranks";
-    }
+    expect_same_stream(stream_of(**one, 150), stream_of(**many, 150),
+                       std::to_string(split.ranks) + " ranks");
   }
 }
 
