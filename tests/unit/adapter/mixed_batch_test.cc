@@ -165,6 +165,52 @@ TEST(MixedBatch, AnAdapterIsTheMergedModel) {
   EXPECT_GT(moved, 0.1);  // the adapter is no trifle
 }
 
+// The distribution of every prompt token but the first.
+std::vector<std::vector<double>> distributions(LoadedEngine& engine, RequestSpec spec) {
+  std::vector<std::vector<double>> out;
+  spec.max_tokens = 0;
+  spec.prompt_logprobs = true;
+  spec.n_top = engine.model().decoder.vocabulary;
+  spec.on_event = [&](const TokenEvent& event) {
+    if (!event.prompt) return;
+    auto& row = out.emplace_back(event.top.size());
+    for (const TokenLogprob& top : event.top)
+      row[static_cast<std::size_t>(top.token)] = double{top.logprob};
+  };
+  EXPECT_TRUE(engine.engine().submit(spec).ok());
+  EXPECT_TRUE(engine.engine().run().ok());
+  return out;
+}
+
+// On `cpu` the base is quantised and the factors are halves; the merged model is the meaning.
+TEST(MixedBatch, OnTheCpuAnAdapterIsTheMergedModelToAMeanKlOf1e3) {
+  const auto modules = TinyAdapter::llama_modules(true, vocabulary());
+  const TinyAdapter adapter(9, modules, 8);
+  TinyModel merged_model = TinyModel().on_grid();
+  for (const auto& module : modules)
+    merged_model.change(tensor_of(module.path), adapter.delta(module));
+  const auto merged = load({.backend = "exact"}, merged_model.save("kl-merged")),
+             adapted = load({.adapters = true}, TinyModel().on_grid().save("kl-base"));
+  ASSERT_TRUE(adapted->adapters()->load("a", adapter.save("kl")).ok());
+  RequestSpec spec;
+  for (std::int32_t i = 0; i < 150; ++i) spec.prompt.push_back((i * 37) % 250);
+  const auto want = distributions(*merged, spec);
+  const auto base = distributions(*adapted, spec);
+  spec.adapter = "a";
+  const auto got = distributions(*adapted, spec);
+  ASSERT_EQ(want.size(), 149u);
+  ASSERT_EQ(got.size(), want.size());
+  const auto mean_kl = [&want](const std::vector<std::vector<double>>& ours) {
+    double kl = 0;
+    for (std::size_t i = 0; i < want.size(); ++i)
+      for (std::size_t t = 0; t < want[i].size(); ++t)
+        kl += std::exp(want[i][t]) * (want[i][t] - ours[i][t]) / static_cast<double>(want.size());
+    return kl;
+  };
+  EXPECT_LE(mean_kl(got), 1e-3);
+  EXPECT_GE(mean_kl(base), 1e-2);  // the adapter is no trifle
+}
+
 TEST(MixedBatch, AZeroFactorChangesNothing) {
   const std::string model = TinyModel().save("zero");
   for (const std::string backend : {"exact", "contract", "tenon.backend.cpu"}) {
