@@ -62,15 +62,20 @@ std::vector<StoredAdapter> AdapterStore::list() const {
 
 std::string AdapterStore::path_of(const std::string& name) const { return root_ + "/" + name; }
 
+Status AdapterStore::check_name(const std::string& name) {
+  if (!name.empty() && !name.starts_with(".") && name.find_first_of("/=") == std::string::npos)
+    return {};
+  return Error{.code = Code::kInvalidArgument,
+               .id = "TENON-A042",
+               .message = "not a name under which an adapter can be kept",
+               .where = "adapter",
+               .found = "\"" + name + "\"",
+               .expected = "a name without / and = that does not begin with a dot",
+               .fix = "give one with --name"};
+}
+
 Result<StoredAdapter> AdapterStore::keep(const std::string& name, const std::string& folder) const {
-  if (name.empty() || name.starts_with(".") || name.find('/') != std::string::npos)
-    return Error{.code = Code::kInvalidArgument,
-                 .id = "TENON-A042",
-                 .message = "not a name under which an adapter can be kept",
-                 .where = "adapter",
-                 .found = "\"" + name + "\"",
-                 .expected = "a name without / that does not begin with a dot",
-                 .fix = "give one with --name"};
+  TENON_TRY(check_name(name));
   const fs::path final_path = path_of(name),
                  part = fs::path(root_) / (".part-" + std::to_string(::getpid()));
   std::error_code error;
@@ -135,10 +140,18 @@ namespace {
 Result<std::pair<std::string, bool>> read_adapter(const std::string& value,
                                                   const Manifest& manifest, AdapterWish& wish) {
   const std::size_t equals = value.find('=');
-  const bool both = equals != std::string::npos && value.find('/') > equals;
+  const bool both =
+      equals != std::string::npos && value.find('/') > equals;  // a folder's name may have a '='
   std::string name = value, folder;
   if (both) {
     name = value.substr(0, equals);
+    if (name.empty() || equals + 1 == value.size())
+      return Error{.code = Code::kInvalidArgument,
+                   .id = "TENON-A040",
+                   .message = "an adapter without a name or without a folder",
+                   .where = "--adapter",
+                   .found = "\"" + value + "\"",
+                   .expected = "NAME, FOLDER or NAME=FOLDER"};
     folder = fs::absolute(value.substr(equals + 1)).string();
   } else if (is_folder(value)) {
     name = last_part(value);

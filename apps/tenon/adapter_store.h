@@ -22,6 +22,8 @@ class AdapterStore {
 
   std::vector<StoredAdapter> list() const;  // by name
   std::string path_of(const std::string& name) const;
+  // TENON-A042: not a name for a folder of the store.
+  static Status check_name(const std::string& name);
   // Copies the two files of `folder`; the name appears when both are complete. TENON-A042: not a
   // name for a folder; A043: there is one; A044: it cannot be written.
   Result<StoredAdapter> keep(const std::string& name, const std::string& folder) const;

@@ -88,6 +88,9 @@ int run_command(const AdapterListCommand& command) {
 
 int run_command(const AdapterLoadCommand& command) {
   const auto fail = [&](const Error& error) { return report_error(error, command.json); };
+  if (!command.name.empty())
+    if (const Status name = AdapterStore::check_name(command.name); !name.ok())
+      return fail(name.error());
   auto manifest = choose_manifest(command.engine);
   if (!manifest.ok()) return fail(manifest.error());
   const std::string folder = std::filesystem::absolute(command.folder).string();

@@ -144,6 +144,8 @@ void Runner::print_stats(const Answer& answer) const {
   const auto computed = static_cast<double>(answer.prompt_tokens - answer.cached_tokens);
   const double generated =
       answer.tokens.empty() ? 0 : static_cast<double>(answer.tokens.size() - 1);
+  const std::string ranks =
+      engine.ranks() > 1 ? std::to_string(engine.ranks()) + " ranks (numerics split), " : "";
   std::string pages;
   for (const KvPoolSize& pool : engine.kv_pools())
     pages += (pages.empty() ? "" : ", ") + std::to_string(pool.n_pages) + " pages of " +
@@ -153,13 +155,13 @@ void Runner::print_stats(const Answer& answer) const {
                "load %.3f s (plugins %.3f, declare %.3f, weights %.3f, memory %.3f)\n"
                "prompt %zu tokens, %llu from the cache, first token after %.3f s (%.1f tokens/s)\n"
                "answer %zu tokens, %.1f tokens/s, finish: %s\n"
-               "%s, %u threads, numerics %.*s, %s\n",
+               "%s, %s%u threads, numerics %.*s, %s\n",
                times.plugins + times.declare + times.weights + times.memory, times.plugins,
                times.declare, times.weights, times.memory, answer.prompt_tokens,
                static_cast<unsigned long long>(answer.cached_tokens), answer.first_seconds,
                answer.first_seconds > 0 ? computed / answer.first_seconds : 0, answer.tokens.size(),
                decode > 0 ? generated / decode : 0, finish_reason_name(answer.finish),
-               std::string(engine.device()).c_str(), engine.threads(),
+               std::string(engine.device()).c_str(), ranks.c_str(), engine.threads(),
                static_cast<int>(engine.numerics().size()), engine.numerics().data(), pages.c_str());
 }
 
@@ -185,7 +187,8 @@ ordered_json Runner::json_of(const Answer& answer) const {
           {"model", session_.model_path},
           {"adapter", session_.adapters.request},
           {"device", std::string(session_.engine->device())},
-          {"numerics", std::string(session_.engine->numerics())}};
+          {"numerics", std::string(session_.engine->numerics())},
+          {"ranks", session_.engine->ranks()}};
 }
 
 void print(const ordered_json& value) {

@@ -142,7 +142,7 @@ Examples:
 A plugin's descriptor is read without running its code.
 
 Examples:
-  tenon inspect build/release/plugins/dense.so
+  tenon inspect build/release/plugins/attention-dense.so
   tenon inspect ~/.cache/tenon/models/smollm2-135m-instruct/*.gguf --tensors
 )"},
     {"manifest", R"(

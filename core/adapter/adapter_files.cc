@@ -30,10 +30,14 @@ Error missing(const char* id, const fs::path& path, std::string message, std::st
 
 // The whole file: what is hashed and what is used are then the same, whoever writes meanwhile.
 Result<std::string> read_whole(const fs::path& path, const char* id, std::string message) {
+  std::error_code error;
+  if (!fs::is_regular_file(path, error))  // opening another kind may wait, or never end
+    return missing(id, path, std::move(message),
+                   fs::exists(path, error) ? "not a regular file" : "no file");
   errno = 0;
   std::ifstream in(path, std::ios::binary);
   std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-  if (in.is_open() && !in.bad() && fs::is_regular_file(path)) return text;
+  if (in.is_open() && !in.bad()) return text;
   return missing(id, path, std::move(message), errno != 0 ? std::strerror(errno) : "no file");
 }
 

@@ -5,6 +5,7 @@
 #include <deque>
 #include <new>
 #include <optional>
+#include <system_error>
 #include <thread>
 
 #include "core/base/log.h"
@@ -260,6 +261,12 @@ Result<std::unique_ptr<LoadedEngine>> LoadedEngine::load(const Manifest& manifes
   try {  // a file may claim a context whose tables no machine holds
     TENON_TRY(state->make_memory());
     state->make_engine();
+  } catch (const std::system_error& error) {
+    return Error{.code = Code::kResourceExhausted,
+                 .id = "TENON-R072",
+                 .message = "the system has no thread for a rank",
+                 .found = error.what(),
+                 .fix = "lower engine.ranks, or raise the limit of threads"};
   } catch (const std::bad_alloc&) {
     return Error{.code = Code::kResourceExhausted,
                  .id = "TENON-R059",
@@ -286,6 +293,9 @@ std::int32_t LoadedEngine::context() const { return state_->context; }
 std::span<const KvPoolSize> LoadedEngine::kv_pools() const { return state_->pools; }
 std::uint32_t LoadedEngine::threads() const {
   return state_->first().threads() * static_cast<std::uint32_t>(state_->ranks.size());
+}
+std::uint32_t LoadedEngine::ranks() const {
+  return static_cast<std::uint32_t>(state_->ranks.size());
 }
 const LoadTimes& LoadedEngine::times() const { return state_->times; }
 void LoadedEngine::observe_ports(Executor::PortObserver observer) {

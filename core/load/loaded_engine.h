@@ -47,7 +47,8 @@ class LoadedEngine {
   std::string_view numerics() const;             // "contract/1"
   std::int32_t context() const;                  // tokens of the longest sequence
   std::span<const KvPoolSize> kv_pools() const;  // one per cache spec
-  std::uint32_t threads() const;
+  std::uint32_t threads() const;                 // of all ranks together
+  std::uint32_t ranks() const;
   const LoadTimes& times() const;
   // A request with the manifest's sampling.
   RequestSpec default_request() const;

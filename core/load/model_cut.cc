@@ -31,7 +31,7 @@ Range range_of(tenon_split split, const tenon_rank_share& share, std::int64_t he
 
 Status check_shares(const tenon_split_units& units, std::span<const tenon_rank_share> shares,
                     const std::string& owner) {
-  const auto bad = [&](std::size_t rank, std::string message) {
+  const auto bad = [&](std::size_t rank, const std::string& message) {
     return Error{.code = Code::kInternal,
                  .id = "TENON-R070",
                  .message = "the shares of the ranks do not make up the model: " + message,

@@ -84,7 +84,9 @@ class Backend {
     return {};
   }
 
-  void free_weight(uint32_t id) { weights_[id] = {}; }
+  void free_weight(uint32_t id) {
+    if (id < weights_.size()) weights_[id] = {};
+  }
 
   Status prepare_linear_group(const tenon_linear_group* in) {
     if (groups_.size() <= in->id) groups_.resize(in->id + 1);

@@ -394,9 +394,13 @@ Status Engine::advance(const BatchItem& item) {
   Status status;
   for (std::size_t pool = 0; pool < request.kv.size(); ++pool) {
     PageTable& table = request.kv[pool];
-    for (; table.committed < full && status.ok(); ++table.committed) {
+    for (; table.committed < full; ++table.committed) {
       const auto page = static_cast<std::size_t>(table.committed);
-      status = parts_.kv[pool]->commit(request.keys[page], table.pages[page], table.committed);
+      Status committed =
+          parts_.kv[pool]->commit(request.keys[page], table.pages[page], table.committed);
+      if (committed.ok()) continue;
+      status = std::move(committed);  // offered again with the next step
+      break;
     }
   }
   drop_old_pages(request, status);
@@ -417,6 +421,7 @@ void Engine::drop_old_pages(Request& request, Status& status) {
       if (Status released = kv.release(page); !released.ok()) status = std::move(released);
       page = TENON_NO_PAGE;
     }
+    table.committed = std::max(table.committed, table.first);  // what has left is offered no more
   }
 }
 

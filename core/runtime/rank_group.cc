@@ -20,11 +20,18 @@ std::uint64_t plan_hash(std::span<const BatchItem> items) {
 
 RankGroup::RankGroup(std::vector<Executor*> executors, const iface::Comm* comm)
     : executors_(std::move(executors)), comm_(comm), status_(executors_.size()) {
-  for (std::size_t rank = 1; rank < executors_.size(); ++rank)
-    threads_.emplace_back([this, rank] { work(rank); });
+  try {
+    for (std::size_t rank = 1; rank < executors_.size(); ++rank)
+      threads_.emplace_back([this, rank] { work(rank); });
+  } catch (...) {  // the system has no more threads
+    stop();
+    throw;
+  }
 }
 
-RankGroup::~RankGroup() {
+RankGroup::~RankGroup() { stop(); }
+
+void RankGroup::stop() {
   stopping_ = true;
   ++step_;
   step_.notify_all();

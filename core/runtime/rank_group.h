@@ -18,7 +18,8 @@ std::uint64_t plan_hash(std::span<const BatchItem> items);
 
 class RankGroup {
  public:
-  // One executor a rank. `comm` is null for one rank. All outlive the group.
+  // One executor a rank. `comm` is null for one rank. All outlive the group. Throws
+  // std::system_error when the system has no thread for a rank.
   RankGroup(std::vector<Executor*> executors, const iface::Comm* comm);
   ~RankGroup();
   RankGroup(const RankGroup&) = delete;
@@ -31,6 +32,7 @@ class RankGroup {
 
  private:
   void work(std::size_t rank);
+  void stop();
   Status run_rank(std::size_t rank, Result<StepResult>* result);
 
   std::vector<Executor*> executors_;

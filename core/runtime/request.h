@@ -1,6 +1,7 @@
 // A request: what the caller asked for, and what the engine knows of it while it lives.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -104,7 +105,12 @@ struct Request {
   bool finished = false;  // its last event has been given; its pages go back at the step boundary
 
   std::int32_t known() const { return static_cast<std::int32_t>(tokens.size()); }
-  std::int32_t page_count() const { return static_cast<std::int32_t>(kv[0].pages.size()); }
+  // Pages in every pool; a step that failed may have left more in some.
+  std::int32_t page_count() const {
+    std::size_t least = kv[0].pages.size();
+    for (const PageTable& table : kv) least = std::min(least, table.pages.size());
+    return static_cast<std::int32_t>(least);
+  }
   std::int32_t prompt_tokens() const { return static_cast<std::int32_t>(spec.prompt.size()); }
 };
 

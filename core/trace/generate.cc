@@ -33,7 +33,13 @@ Status check(const TraceShape& shape) {
   TENON_TRY(in_range("zipf", shape.zipf, 0, 100));
   TENON_TRY(in_range("prefix levels", number(shape.prefix_levels), 0, 64));
   TENON_TRY(in_range("prefix fanout", number(shape.prefix_fanout), 1, 1'000'000));
-  return in_range("prefix tokens", number(shape.prefix_tokens), 1, kMostTokens);
+  TENON_TRY(in_range("prefix tokens", number(shape.prefix_tokens), 1, kMostTokens));
+  // What a row may hold: a uniform length is up to twice its mean.
+  TENON_TRY(in_range(
+      "prompt tokens with all prefixes",
+      number(shape.prefix_levels) * number(shape.prefix_tokens) + 2 * number(shape.prompt_mean), 1,
+      kMostTokens));
+  return in_range("twice the answer tokens", 2 * number(shape.answer_mean), 1, kMostTokens);
 }
 
 // Gaps between arrivals in units of their mean.

@@ -121,6 +121,15 @@ std::int64_t TraceRow::prompt_tokens() const {
   return tokens;
 }
 
+// For json::parse: refuses what could only be shown by running down all of it.
+static bool shallow(int depth, json::parse_event_t, json&) {
+  constexpr int kDeepest = 32;
+  if (depth > kDeepest)
+    throw BadLine{"a line is nested too deep", "more than " + std::to_string(kDeepest) + " levels",
+                  "an object of numbers, texts and one list"};
+  return true;
+}
+
 Result<std::vector<TraceRow>> parse_trace(const std::string& text, const std::string& name) {
   std::vector<TraceRow> rows;
   std::set<std::string> ids;
@@ -129,7 +138,7 @@ Result<std::vector<TraceRow>> parse_trace(const std::string& text, const std::st
   for (std::uint64_t number = 1; std::getline(in, line); ++number) {
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
     try {
-      rows.push_back(row_of(json::parse(line), number));
+      rows.push_back(row_of(json::parse(line, &shallow), number));
       if (!ids.insert(rows.back().id).second)
         throw BadLine{"an id is given twice", rows.back().id, "one row for each id"};
     } catch (const BadLine& bad) {

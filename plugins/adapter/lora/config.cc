@@ -39,6 +39,8 @@ Status bad(const std::string& field, const std::string& found, const std::string
                                expected);
 }
 
+constexpr int kDeepest = 32;  // of lists and tables in each other
+
 std::string text_of(const Json& value) {
   std::string text = value.dump(-1, ' ', false, Json::error_handler_t::replace);
   if (text.size() > 80) text = text.substr(0, 77) + "...";
@@ -164,7 +166,19 @@ Status check_fields(const Json& config) {
 }  // namespace
 
 Status parse_config(std::string_view text, Config& out) {
-  const Json config = Json::parse(text.begin(), text.end(), nullptr, false);
+  // What is nested deeper could only be named by running down all of it.
+  struct TooDeep {};
+  const auto shallow = [](int depth, Json::parse_event_t, Json&) {
+    if (depth > kDeepest) throw TooDeep();
+    return true;
+  };
+  Json config;
+  try {
+    config = Json::parse(text.begin(), text.end(), shallow, false);
+  } catch (const TooDeep&) {
+    return sdk::invalid_argument("adapter_config.json is nested more than " +
+                                 std::to_string(kDeepest) + " deep");
+  }
   if (config.is_discarded() || !config.is_object())
     return sdk::invalid_argument("adapter_config.json is no JSON object");
   TENON_SDK_TRY(check_fields(config));

@@ -150,8 +150,9 @@ class Lora {
     const bool other_base = tensor.rank == 2 && (rows_are_rank ? tensor.k != k : tensor.n != n);
     std::string why;
     if (other_base)
-      why = "; it was made for another base" +
-            (config.base.empty() ? std::string() : ", \"" + config.base + "\"");
+      why = "; it does not fit this model" +
+            (config.base.empty() ? std::string()
+                                 : ": its configuration names the base \"" + config.base + "\"");
     else if (tensor.rank == 2)
       why = "; r, rank_pattern and the tensors do not agree";
     return tenon::sdk::invalid_argument("tensor \"" + name + "\" is " + found + "; expected " +

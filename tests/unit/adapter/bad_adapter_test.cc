@@ -1,5 +1,6 @@
 // Folders that no adapter of this model is: each is refused by name, and nothing is left behind.
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 #include <fstream>
@@ -50,6 +51,11 @@ std::vector<Bad> bad_fields() {
       {"a-list", [](Folder& f, TinyAdapter&) { f.config = "[]"; }, "TENON-D013", "no JSON object"},
       {"huge", [](Folder& f, TinyAdapter&) { f.config.append(2 << 20, ' '); }, "TENON-D011",
        "too large"},
+      {"deep",
+       [](Folder& f, TinyAdapter&) {
+         f.config = "{\"r\": " + std::string(200000, '[') + std::string(200000, ']') + "}";
+       },
+       "TENON-D013", "nested"},
       {"other-method", change("\"LORA\"", "\"IA3\""), "TENON-D013", "peft_type is \"IA3\""},
       {"no-method", change("\"peft_type\"", "\"kind\""), "TENON-D013", "peft_type is null"},
       {"rank-0", change("\"r\": 4", "\"r\": 0"), "TENON-D013", "r is 0"},
@@ -155,7 +161,7 @@ std::vector<Bad> bad_tensors() {
          write(f, a);
          field(f, "\"base_model_name_or_path\": \"big/model\"");
        },
-       "TENON-D013", "made for another base, \"big/model\""},
+       "TENON-D013", "does not fit this model: its configuration names the base \"big/model\""},
       {"other-width",
        [](Folder& f, TinyAdapter& a) {
          a.tensors[TinyAdapter::key(kQ, "B")] = {{95, 4}, std::vector<float>(380)};
@@ -244,6 +250,9 @@ TEST_F(BadAdapter, MissingFilesAreNamed) {
   std::ofstream(empty + "/adapter_model.bin") << "x";
   expect_refused(empty, "TENON-D012", "pickled");
   expect_refused(empty + "/adapter_config.json", "TENON-D010", "no folder");
+  // A pipe would wait for a writer.
+  ASSERT_EQ(::mkfifo((empty + "/adapter_model.safetensors").c_str(), 0600), 0);
+  expect_refused(empty, "TENON-D012", "not a regular file");
 }
 
 }  // namespace

@@ -19,7 +19,8 @@ std::string read_text(const std::string& path) {
 }
 
 TEST(ShippedManifests, AreRead) {
-  for (const char* name : {"default", "every-parameter", "lora", "sarathi", "sarathi-serve"}) {
+  for (const char* name :
+       {"default", "every-parameter", "lora", "sarathi", "sarathi-serve", "tp"}) {
     const auto result = load_manifest(kRoot + "/apps/manifests/" + name + ".textproto");
     EXPECT_TRUE(result.ok()) << result.error().to_string();
   }

@@ -105,11 +105,13 @@ struct Scripted {
                       {}}};
   OpDispatch dispatch{&shape, device, &tensors};
   std::optional<Executor> executor;
-  KvMemory kv{
-      {.n_pages = 8}, {device}, {wrap<iface::Cache>(cache, sdk::CacheTable<FakeCache>::table)}};
+  std::int32_t window = 0;
+  KvMemory kv{{.window = window, .n_pages = 8},
+              {device},
+              {wrap<iface::Cache>(cache, sdk::CacheTable<FakeCache>::table)}};
   std::optional<Engine> engine;
 
-  Scripted() {
+  explicit Scripted(std::int32_t window = 0) : window(window) {
     shape.decoder.layers = 1;
     shape.decoder.width = kWidth;
     shape.decoder.vocabulary = kVocabulary;
@@ -248,6 +250,19 @@ TEST(Failure, ACacheThatRefusesAPageCostsNoToken) {
   s.cache.commit_fails = true;
   EXPECT_EQ(s.step(), "TENON-P900");
   EXPECT_EQ(answer.tokens.size(), 1u);
+  s.cache.commit_fails = false;
+  EXPECT_TRUE(s.engine->run().ok());
+  EXPECT_EQ(answer.tokens.size(), 3u);
+  s.expect_empty();
+}
+
+// Pages that left the window while a cache refused them are offered no more.
+TEST(Failure, ACacheThatRefusesAPageBehindAWindowCostsNothing) {
+  Scripted s(64);
+  Answer answer;
+  s.submit(200, 3, answer);
+  s.cache.commit_fails = true;
+  EXPECT_EQ(s.step(), "TENON-P900");
   s.cache.commit_fails = false;
   EXPECT_TRUE(s.engine->run().ok());
   EXPECT_EQ(answer.tokens.size(), 3u);

@@ -57,6 +57,8 @@ TEST(Trace, RefusesByLine) {
     EXPECT_TRUE(error.starts_with("TENON-A022 t.jsonl:2: ")) << bad << ": " << error;
   }
   EXPECT_TRUE(error_of("\n").starts_with("TENON-A022"));
+  EXPECT_NE(error_of(std::string(200000, '[') + std::string(200000, ']')).find("nested"),
+            std::string::npos);
   const std::string twice = R"({"id": "a", "arrival_s": 0, "prompt_tokens": 1, "max_tokens": 1})";
   EXPECT_NE(error_of(twice + "\n" + twice).find("twice"), std::string::npos);
   EXPECT_EQ(read_trace("/nonexistent").error().id, "TENON-A021");

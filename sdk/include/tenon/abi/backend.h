@@ -100,7 +100,8 @@ typedef struct tenon_backend_v1 {
    */
   tenon_status (*load_weight)(tenon_instance* self, const tenon_weight* weight, tenon_call* call);
   /*
-   * [control] Gives up a weight that no prepared group names; its id may be loaded again.
+   * [control] Gives up a weight that no prepared group names; its id may be loaded again. An id
+   * that was never loaded, or is free already, is no mistake.
    */
   void (*free_weight)(tenon_instance* self, uint32_t id);
   /*
