@@ -332,5 +332,32 @@ TEST(ReplayReport, WithoutBoundsThereIsNoGoodput) {
   EXPECT_FALSE(has(replay_json(report), "goodput"));
 }
 
+Result<Command> parse(std::vector<const char*> words) {
+  words.insert(words.begin(), {"tenon", "replay-trace"});
+  return parse_command_line(static_cast<int>(words.size()), words.data());
+}
+
+TEST(ReplayOptions, NamesAreListedWhenOneIsUnknown) {
+  const auto unknown = parse({"--generate", "--lengths", "normal"});
+  ASSERT_FALSE(unknown.ok());
+  EXPECT_EQ(unknown.error().message,
+            "--lengths: \"normal\" is not one of fixed, uniform, sharegpt, arxiv");
+  EXPECT_FALSE(parse({"--generate", "--lengths", "3"}).ok());
+  const auto known = parse({"--generate", "--lengths", "arxiv", "--arrivals", "gamma"});
+  ASSERT_TRUE(known.ok()) << known.error().to_string();
+  EXPECT_EQ(std::get<ReplayTraceCommand>(*known).shape.lengths, Lengths::kArxiv);
+  EXPECT_EQ(std::get<ReplayTraceCommand>(*known).shape.arrivals, Arrivals::kGamma);
+}
+
+TEST(ReplayOptions, TheHelpTextHasTheDefaults) {
+  const auto help = parse({"--help"});
+  ASSERT_TRUE(help.ok());
+  const std::string& text = std::get<HelpCommand>(*help).text;
+  for (const char* part : {"Requests; default 100\n", "all at once; default 1\n", "default fixed",
+                           "(uniform); default 128\n", "the same; default 32\n"})
+    EXPECT_TRUE(has(text, part)) << part << "\n" << text;
+  EXPECT_FALSE(has(text, "->")) << text;
+}
+
 }  // namespace
 }  // namespace tenon::app
