@@ -1,7 +1,8 @@
 #include "apps/tenon/cli.h"
 
 #include <CLI/CLI.hpp>
-#include <map>
+#include <sstream>
+#include <utility>
 #include <vector>
 
 #include "apps/tenon/manual.h"
@@ -151,36 +152,66 @@ void declare_bench(CLI::App& app, Parsed& parsed) {
   add_adapters(*command, bench.engine);
 }
 
+// "; default 8", from what a struct has before the command line is read.
+template <class Number>
+std::string default_of(Number value) {
+  std::ostringstream text;
+  text << "; default " << value;
+  return text.str();
+}
+
+// Turns a word into the number of an enum. CLI11's own transformer shows that number to the user.
+CLI::Validator one_of(std::vector<std::pair<std::string, int>> words) {
+  return CLI::Validator(
+      [words = std::move(words)](std::string& word) {
+        std::string known;
+        for (const auto& [name, number] : words) {
+          if (name == word) {
+            word = std::to_string(number);
+            return std::string();
+          }
+          known.append(known.empty() ? "" : ", ").append(name);
+        }
+        return "\"" + word + "\" is not one of " + known;
+      },
+      "");
+}
+
 // The options of --generate.
 void add_trace_shape(CLI::App& command, TraceShape& shape, CLI::Option* generate) {
-  const auto add = [&](const char* name, auto& out, const char* what) {
+  const auto add = [&](const char* name, auto& out, const std::string& what) {
     return command.add_option(name, out, what)->needs(generate)->group("Generate");
   };
-  add("--count", shape.count, "Requests");
-  add("--seed", shape.seed, "The same seed and shape give the same trace");
-  add("--rate", shape.rate, "Requests per second; 0: all at once");
-  const std::map<std::string, Arrivals> arrivals = {{"constant", Arrivals::kConstant},
-                                                    {"poisson", Arrivals::kPoisson},
-                                                    {"gamma", Arrivals::kGamma}};
-  add("--arrivals", shape.arrivals, "How gaps are spread: constant, poisson, gamma")
-      ->transform(CLI::CheckedTransformer(arrivals))
+  const auto add_number = [&](const char* name, auto& out, const std::string& what) {
+    add(name, out, what + default_of(out));
+  };
+  add_number("--count", shape.count, "Requests");
+  add_number("--seed", shape.seed, "The same seed and shape give the same trace");
+  add_number("--rate", shape.rate, "Requests per second; 0: all at once");
+  add("--arrivals", shape.arrivals,
+      "How gaps are spread: constant, poisson, gamma; default poisson")
+      ->transform(one_of({{"constant", static_cast<int>(Arrivals::kConstant)},
+                          {"poisson", static_cast<int>(Arrivals::kPoisson)},
+                          {"gamma", static_cast<int>(Arrivals::kGamma)}}))
       ->type_name("NAME");
-  add("--cv", shape.cv, "Coefficient of variation of gamma's gaps; above 1 in bursts");
-  const std::map<std::string, Lengths> lengths = {{"fixed", Lengths::kFixed},
-                                                  {"uniform", Lengths::kUniform},
-                                                  {"sharegpt", Lengths::kShareGpt},
-                                                  {"arxiv", Lengths::kArxiv}};
-  add("--lengths", shape.lengths, "Of prompts and answers: fixed, uniform, sharegpt, arxiv")
-      ->transform(CLI::CheckedTransformer(lengths))
+  add_number("--cv", shape.cv, "Coefficient of variation of gamma's gaps; above 1 in bursts");
+  add("--lengths", shape.lengths,
+      "Of prompts and answers: fixed, uniform (1 to 2 * mean - 1), sharegpt, arxiv; default fixed")
+      ->transform(one_of({{"fixed", static_cast<int>(Lengths::kFixed)},
+                          {"uniform", static_cast<int>(Lengths::kUniform)},
+                          {"sharegpt", static_cast<int>(Lengths::kShareGpt)},
+                          {"arxiv", static_cast<int>(Lengths::kArxiv)}}))
       ->type_name("NAME");
-  add("--prompt", shape.prompt_mean, "Tokens of a prompt (fixed), their mean (uniform)");
-  add("--answer", shape.answer_mean, "Tokens of an answer, the same");
-  add("--scale", shape.scale, "Shorten sharegpt's and arxiv's lengths to this part");
-  add("--adapters", shape.adapters, "Adapters a0, a1, ... that requests name; 0: none");
-  add("--zipf", shape.zipf, "Popularity of the i-th adapter is as 1 / i^zipf");
-  add("--prefix-levels", shape.prefix_levels, "Levels of a tree of shared beginnings; 0: none");
-  add("--prefix-fanout", shape.prefix_fanout, "Beginnings that go on from each");
-  add("--prefix-tokens", shape.prefix_tokens, "Tokens of each level");
+  add_number("--prompt", shape.prompt_mean, "Tokens of a prompt (fixed), their mean (uniform)");
+  add_number("--answer", shape.answer_mean, "Tokens of an answer, the same");
+  add_number("--scale", shape.scale, "Shorten sharegpt's and arxiv's lengths to this part");
+  add_number("--adapters", shape.adapters, "Adapters a0, a1, ... that requests name; 0: none");
+  add_number("--zipf", shape.zipf, "Popularity of the i-th adapter is as 1 / i^zipf");
+  add_number("--prefix-levels", shape.prefix_levels,
+             "Levels of a tree of shared beginnings; 0: none");
+  add_number("--prefix-fanout", shape.prefix_fanout, "Beginnings that go on from each");
+  add_number("--prefix-tokens", shape.prefix_tokens,
+             "Tokens of each level, before the prompt's own");
 }
 
 void declare_replay_trace(CLI::App& app, Parsed& parsed) {
@@ -197,16 +228,24 @@ void declare_replay_trace(CLI::App& app, Parsed& parsed) {
       ->needs(generate);
   command
       ->add_option("-m,--manifest", replay.manifests,
-                   "What to assemble; several are run in turns, A B A B")
+                   "What to assemble; several are run in turns, A B A B; default: the built-in one")
       ->type_name("FILE")
       ->take_all();
-  command->add_option("--rounds", replay.rounds, "Repetitions; medians are printed")
+  command
+      ->add_option("--rounds", replay.rounds,
+                   "Repetitions; medians are printed" + default_of(replay.rounds))
       ->check(CLI::Range(1, 1000));
-  command->add_option("--speed", replay.speed, "Arrivals come this many times faster")
+  command
+      ->add_option("--speed", replay.speed,
+                   "Arrivals come this many times faster" + default_of(replay.speed))
       ->check(CLI::Range(0.001, 1e6));
-  command->add_option("--slo-ttft", replay.bounds.ttft, "Seconds to the first token, for goodput")
+  command
+      ->add_option("--slo-ttft", replay.bounds.ttft,
+                   "Bound of goodput: seconds to the first token; default none")
       ->check(CLI::PositiveNumber);
-  command->add_option("--slo-tpot", replay.bounds.tpot, "Seconds per output token, for goodput")
+  command
+      ->add_option("--slo-tpot", replay.bounds.tpot,
+                   "Bound of goodput: seconds per output token; default none")
       ->check(CLI::PositiveNumber);
   command->add_flag("--json", replay.json, "Print one JSON object at the end");
   add_engine_numbers(*command, replay.engine);

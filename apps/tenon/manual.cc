@@ -130,7 +130,8 @@ Examples:
 Requests come when the trace says, whatever the engine is doing, and are measured from that moment.
 Answers have exactly the length that the trace gives. Each manifest is an arm; rounds alternate
 between the arms, each on an engine of its own, with a cold cache and other tokens. Ctrl-C prints
-what was measured so far. docs/use/traces.md has the format and the definitions.
+what was measured so far; the round that it ends is in no median. docs/use/traces.md has the format
+and the definitions.
 
 Examples:
   tenon replay-trace apps/traces/long-prompt.jsonl --rounds 3 \

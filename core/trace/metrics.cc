@@ -80,9 +80,10 @@ ReplayMetrics metrics_of(std::span<const RequestTimes> requests, const ServiceBo
   out.itl = distribution_of(std::move(itl));
   out.e2e = distribution_of(std::move(e2e));
   out.queue = distribution_of(std::move(queue));
+  if (bounds.any()) out.goodput = 0;
   if (out.duration > 0) {
+    if (out.goodput) out.goodput = static_cast<double>(out.good) / out.duration;
     out.requests_per_second = static_cast<double>(out.finished) / out.duration;
-    out.goodput = static_cast<double>(out.good) / out.duration;
     out.output_tokens_per_second = static_cast<double>(output_tokens) / out.duration;
     out.total_tokens_per_second = static_cast<double>(output_tokens + prompt_tokens) / out.duration;
   }
@@ -92,11 +93,16 @@ ReplayMetrics metrics_of(std::span<const RequestTimes> requests, const ServiceBo
 std::vector<NamedNumber> named_numbers(const ReplayMetrics& metrics) {
   std::vector<NamedNumber> out;
   const auto add = [&out](const std::string& name, const Distribution& d) {
-    out.push_back({name + ".mean", d.mean});
-    out.push_back({name + ".p50", d.p50});
-    out.push_back({name + ".p90", d.p90});
-    out.push_back({name + ".p99", d.p99});
-    out.push_back({name + ".max", d.max});
+    for (const auto& [what, value] : {std::pair{".mean", d.mean},
+                                      {".p50", d.p50},
+                                      {".p90", d.p90},
+                                      {".p99", d.p99},
+                                      {".max", d.max}})
+      out.push_back({name + what, d.count > 0 ? std::optional(value) : std::nullopt});
+  };
+  // Without a token there is no time over which to count.
+  const auto add_rate = [&](const std::string& name, double value) {
+    out.push_back({name, metrics.duration > 0 ? std::optional(value) : std::nullopt});
   };
   add("ttft_s", metrics.ttft);
   add("tpot_s", metrics.tpot);
@@ -105,11 +111,11 @@ std::vector<NamedNumber> named_numbers(const ReplayMetrics& metrics) {
   add("queue_s", metrics.queue);
   out.push_back({"requests", static_cast<double>(metrics.requests)});
   out.push_back({"finished", static_cast<double>(metrics.finished)});
-  out.push_back({"duration_s", metrics.duration});
-  out.push_back({"requests_per_s", metrics.requests_per_second});
-  out.push_back({"goodput_per_s", metrics.goodput});
-  out.push_back({"output_tokens_per_s", metrics.output_tokens_per_second});
-  out.push_back({"total_tokens_per_s", metrics.total_tokens_per_second});
+  add_rate("duration_s", metrics.duration);
+  add_rate("requests_per_s", metrics.requests_per_second);
+  if (metrics.goodput) add_rate("goodput_per_s", *metrics.goodput);
+  add_rate("output_tokens_per_s", metrics.output_tokens_per_second);
+  add_rate("total_tokens_per_s", metrics.total_tokens_per_second);
   return out;
 }
 

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 namespace tenon {
 namespace {
 
@@ -41,7 +43,7 @@ TEST(Metrics, AreThoseOfTheDefinitions) {
   EXPECT_DOUBLE_EQ(m.output_tokens_per_second, 4.0 / 6);
   EXPECT_DOUBLE_EQ(m.total_tokens_per_second, 34.0 / 6);
   EXPECT_EQ(m.good, 1u);  // b's first token took 4 s
-  EXPECT_DOUBLE_EQ(m.goodput, 1.0 / 6);
+  EXPECT_DOUBLE_EQ(*m.goodput, 1.0 / 6);
 }
 
 TEST(Metrics, GoodputNeedsEveryBound) {
@@ -53,6 +55,20 @@ TEST(Metrics, GoodputNeedsEveryBound) {
   RequestTimes aborted = request;
   aborted.finished = false;
   EXPECT_FALSE(meets(aborted, {}));
+}
+
+bool names_goodput(const ServiceBounds& bounds) {
+  const RequestTimes request{.arrival = 0, .tokens = {1, 2, 4}, .finished = true};
+  const auto numbers = named_numbers(metrics_of(std::span(&request, 1), bounds));
+  return std::any_of(numbers.begin(), numbers.end(),
+                     [](const NamedNumber& n) { return n.name == "goodput_per_s"; });
+}
+
+// It would be the throughput under another name.
+TEST(Metrics, WithoutABoundThereIsNoGoodput) {
+  EXPECT_FALSE(names_goodput({}));
+  EXPECT_TRUE(names_goodput({.ttft = 1.0}));
+  EXPECT_TRUE(names_goodput({.tpot = 1.0}));
 }
 
 TEST(Metrics, WhatDidNotFinishCountsAsFarAsItCame) {
@@ -69,11 +85,14 @@ TEST(Metrics, WhatDidNotFinishCountsAsFarAsItCame) {
   EXPECT_DOUBLE_EQ(m.total_tokens_per_second, 7.0 / 2);  // the prompt that was never read is not in
 }
 
-TEST(Metrics, NothingIsNoDivisionByZero) {
+TEST(Metrics, NothingIsNoNumberAndNoDivisionByZero) {
   const ReplayMetrics m = metrics_of({}, {});
   EXPECT_EQ(m.requests_per_second, 0);
   EXPECT_EQ(m.itl.max, 0);
-  for (const NamedNumber& number : named_numbers(m)) EXPECT_EQ(number.value, 0) << number.name;
+  for (const NamedNumber& number : named_numbers(m)) {
+    const bool count = number.name == "requests" || number.name == "finished";
+    EXPECT_EQ(number.value, count ? std::optional(0.0) : std::nullopt) << number.name;
+  }
 }
 
 }  // namespace
