@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <numeric>
 #include <random>
 
 #include "apps/tenon/cli.h"
@@ -43,6 +44,9 @@ class Bench {
     const Tokenizer& tokenizer = loaded.tokenizer();
     for (std::int32_t id = 0; id < tokenizer.vocabulary_size(); ++id)
       if (tokenizer.kind(id) == TokenKind::kNormal) normal_.push_back(id);
+    if (!normal_.empty()) return;
+    normal_.resize(static_cast<std::size_t>(tokenizer.vocabulary_size()));
+    std::iota(normal_.begin(), normal_.end(), 0);
   }
 
   // Brings weights and code into memory and wakes the threads.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <ctime>
+#include <numeric>
 #include <thread>
 
 #include "apps/tenon/interrupt.h"
@@ -13,10 +14,15 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+// All of them where a vocabulary says of none that it is normal.
 std::vector<std::int32_t> normal_tokens(const Tokenizer& tokenizer) {
   std::vector<std::int32_t> out;
   for (std::int32_t id = 0; id < tokenizer.vocabulary_size(); ++id)
     if (tokenizer.kind(id) == TokenKind::kNormal) out.push_back(id);
+  if (out.empty()) {
+    out.resize(static_cast<std::size_t>(tokenizer.vocabulary_size()));
+    std::iota(out.begin(), out.end(), 0);
+  }
   return out;
 }
 
