@@ -109,6 +109,22 @@ TEST_P(GoldenTest, CpuAgreesWithinTheQuantisedBound) {
   EXPECT_GE(difference.agreement.top1(), GetParam().cpu_top1);
 }
 
+TEST_P(GoldenTest, ExactAnswersGreedilyAsTheIndependentImplementation) {
+  auto engine = load_engine({.backend = "exact"}, path_);
+  ASSERT_TRUE(engine.ok()) << engine.error().to_string();
+  ASSERT_EQ(golden_.greedy_answer.size(), 128u);
+  RequestSpec request;
+  request.prompt = golden_.greedy_prompt;
+  request.max_tokens = 128;
+  request.ignore_eos = true;
+  Answer answer;
+  const auto id = submit_into(**engine, std::move(request), answer);
+  ASSERT_TRUE(id.ok()) << id.error().to_string();
+  const Status ran = (*engine)->engine().run();
+  ASSERT_TRUE(ran.ok()) << ran.error().to_string();
+  EXPECT_EQ(answer.tokens, golden_.greedy_answer);
+}
+
 // Another number of ranks is another draw of the same rounding noise (parallelism/tp's README): it
 // may not be farther from the meaning.
 TEST_P(GoldenTest, RanksAgreeWithinTheQuantisedBound) {
