@@ -1,16 +1,13 @@
 #include "core/format/gguf.h"
 
-#include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 
 #include "core/base/suggest.h"
 #include "core/format/gguf_parser.h"
+#include "core/format/mapped_file.h"
 
 namespace tenon {
 namespace {
@@ -76,23 +73,12 @@ std::uint64_t GgufTensor::values() const {
 }
 
 Result<GgufFile> GgufFile::open(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return cannot_open(path, std::strerror(errno));
-  struct stat info {};
-  const bool known = ::fstat(fd, &info) == 0;
-  if (!known || !S_ISREG(info.st_mode) || info.st_size <= 0) {
-    ::close(fd);
-    return cannot_open(path, known && S_ISREG(info.st_mode) ? "an empty file" : "not a file");
-  }
-  const auto size = static_cast<std::size_t>(info.st_size);
-  void* mapping = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
-  const int map_error = errno;
-  ::close(fd);
-  if (mapping == MAP_FAILED) return cannot_open(path, std::strerror(map_error));
+  const Mapping mapping = map_file(path);
+  if (mapping.memory == nullptr) return cannot_open(path, mapping.why_not);
   GgufFile file;
   file.path_ = path;
-  file.mapping_ = mapping;
-  file.bytes_ = {static_cast<const std::byte*>(mapping), size};
+  file.mapping_ = mapping.memory;
+  file.bytes_ = {static_cast<const std::byte*>(mapping.memory), mapping.bytes};
   TENON_TRY(GgufParser(file).parse());
   return file;
 }

@@ -1,16 +1,13 @@
 #include "core/format/safetensors.h"
 
-#include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <bit>
-#include <cerrno>
 #include <cstring>
 
 #include "core/base/suggest.h"
+#include "core/format/mapped_file.h"
 #include "core/format/safetensors_header.h"
 #include "core/format/utf8.h"
 #include "core/tensor/half.h"
@@ -146,23 +143,12 @@ std::uint64_t SafetensorsTensor::values() const {
 void UnmapBytes::operator()(void* mapping) const { ::munmap(mapping, bytes); }
 
 Result<SafetensorsFile> SafetensorsFile::open(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return cannot_open(path, std::strerror(errno));
-  struct stat info {};
-  const bool known = ::fstat(fd, &info) == 0;
-  if (!known || !S_ISREG(info.st_mode) || info.st_size <= 0) {
-    ::close(fd);
-    return cannot_open(path, known && S_ISREG(info.st_mode) ? "an empty file" : "not a file");
-  }
-  const auto size = static_cast<std::size_t>(info.st_size);
-  void* mapping = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
-  const int map_error = errno;
-  ::close(fd);
-  if (mapping == MAP_FAILED) return cannot_open(path, std::strerror(map_error));
+  const Mapping mapping = map_file(path);
+  if (mapping.memory == nullptr) return cannot_open(path, mapping.why_not);
   SafetensorsFile file;
   file.path_ = path;
-  file.mapping_ = std::unique_ptr<void, UnmapBytes>(mapping, UnmapBytes{size});
-  file.bytes_ = {static_cast<const std::byte*>(mapping), size};
+  file.mapping_ = std::unique_ptr<void, UnmapBytes>(mapping.memory, UnmapBytes{mapping.bytes});
+  file.bytes_ = {static_cast<const std::byte*>(mapping.memory), mapping.bytes};
   TENON_TRY(file.read());
   return file;
 }
