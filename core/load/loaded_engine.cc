@@ -75,12 +75,6 @@ std::uint32_t threads_of_a_rank(const ManifestEngine& engine) {
   return std::max(1u, all / static_cast<std::uint32_t>(engine.ranks));
 }
 
-template <class Wrapper, class Table>
-Result<Wrapper> wrap(const PluginInstance& instance, const char* id) {
-  TENON_ASSIGN(const Table* table, instance.table<Table>(id));
-  return Wrapper(table, instance.handle(), &instance.id());
-}
-
 }  // namespace
 
 Status LoadedEngine::State::open_plugins(PluginCatalog& catalog) {
@@ -123,16 +117,17 @@ Status LoadedEngine::State::open_shared(const ChosenPlugin& plugin) {
   const PluginInstance& instance = shared.emplace_back(std::move(made));
   if (plugin.role == "scheduler") {
     TENON_ASSIGN(scheduler,
-                 (wrap<iface::Scheduler, tenon_scheduler_v1>(instance, TENON_SCHEDULER_ID)));
+                 (wrap_plugin<iface::Scheduler, tenon_scheduler_v1>(instance, TENON_SCHEDULER_ID)));
   } else if (plugin.role == "cache") {
     TENON_ASSIGN(iface::Cache cache,
-                 (wrap<iface::Cache, tenon_cache_v1>(instance, TENON_CACHE_ID)));
+                 (wrap_plugin<iface::Cache, tenon_cache_v1>(instance, TENON_CACHE_ID)));
     caches.push_back(cache);
   } else if (plugin.role == "adapter") {
-    TENON_ASSIGN(adapter, (wrap<iface::Adapter, tenon_adapter_v1>(instance, TENON_ADAPTER_ID)));
+    TENON_ASSIGN(adapter,
+                 (wrap_plugin<iface::Adapter, tenon_adapter_v1>(instance, TENON_ADAPTER_ID)));
   } else {
     TENON_ASSIGN(iface::Comm made_comm,
-                 (wrap<iface::Comm, tenon_comm_v1>(instance, TENON_COMM_ID)));
+                 (wrap_plugin<iface::Comm, tenon_comm_v1>(instance, TENON_COMM_ID)));
     comm = made_comm;
     for (std::uint32_t rank = 0; rank < ranks.size(); ++rank)
       TENON_TRY(comm->attach(rank, static_cast<std::uint32_t>(ranks.size()),
@@ -170,8 +165,9 @@ Status LoadedEngine::State::declare_model() {
 
 // One budget for all ranks: every rank has as many pages, of its own heads.
 Status LoadedEngine::State::make_memory() {
+  const RopeTables rope(first().model().attention, context);
   for (const auto& rank : ranks) {
-    TENON_TRY(rank->prepare_attention(context));
+    TENON_TRY(rank->prepare_attention(rope, context));
     const std::vector<KvPoolSize> sizes = rank->pool_sizes();
     pools.resize(sizes.size());
     for (std::size_t i = 0; i < sizes.size(); ++i) {

@@ -86,12 +86,6 @@ const tenon_host& Rank::host(const std::string& plugin_id) {
   return made.host;
 }
 
-template <class Wrapper, class Table>
-Result<Wrapper> Rank::wrap(std::size_t index, const char* id) {
-  TENON_ASSIGN(const Table* table, instances_[index].table<Table>(id));
-  return Wrapper(table, instances_[index].handle(), &instances_[index].id());
-}
-
 Status Rank::open(std::span<const ChosenPlugin> chosen) {
   instances_.reserve(chosen.size());
   for (const char* role : {"network", "backend", "attention", "tp"})
@@ -102,12 +96,15 @@ Status Rank::open(std::span<const ChosenPlugin> chosen) {
                                           host(plugin.file->descriptor.id)));
       instances_.push_back(std::move(instance));
     }
-  TENON_ASSIGN(network_, (wrap<iface::Model, tenon_model_v1>(0, TENON_MODEL_ID)));
-  TENON_ASSIGN(backend_, (wrap<iface::Backend, tenon_backend_v1>(1, TENON_BACKEND_ID)));
-  TENON_ASSIGN(attention_, (wrap<iface::Attention, tenon_attention_v1>(2, TENON_ATTENTION_ID)));
+  TENON_ASSIGN(network_,
+               (wrap_plugin<iface::Model, tenon_model_v1>(instances_[0], TENON_MODEL_ID)));
+  TENON_ASSIGN(backend_,
+               (wrap_plugin<iface::Backend, tenon_backend_v1>(instances_[1], TENON_BACKEND_ID)));
+  TENON_ASSIGN(attention_, (wrap_plugin<iface::Attention, tenon_attention_v1>(instances_[2],
+                                                                              TENON_ATTENTION_ID)));
   if (instances_.size() > 3) {
-    TENON_ASSIGN(parallelism_,
-                 (wrap<iface::Parallelism, tenon_parallelism_v1>(3, TENON_PARALLELISM_ID)));
+    TENON_ASSIGN(parallelism_, (wrap_plugin<iface::Parallelism, tenon_parallelism_v1>(
+                                   instances_[3], TENON_PARALLELISM_ID)));
   }
   return backend_.describe(&info_);
 }
@@ -164,8 +161,7 @@ Status Rank::plan_attention() {
   return {};
 }
 
-Status Rank::prepare_attention(std::int32_t context) {
-  const RopeTables rope(builder_.shape().attention, context);
+Status Rank::prepare_attention(const RopeTables& rope, std::int32_t context) {
   const tenon_attend_prepare prepare{{sizeof prepare, 0, nullptr},
                                      &builder_.shape().attention,
                                      specs_,

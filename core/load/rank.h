@@ -18,6 +18,13 @@
 
 namespace tenon {
 
+// A plugin's table as C++: wrap_plugin<iface::Model, tenon_model_v1>(instance, TENON_MODEL_ID).
+template <class Wrapper, class Table>
+Result<Wrapper> wrap_plugin(const PluginInstance& instance, const char* id) {
+  TENON_ASSIGN(const Table* table, instance.table<Table>(id));
+  return Wrapper(table, instance.handle(), &instance.id());
+}
+
 class Rank {
  public:
   struct Place {
@@ -43,8 +50,9 @@ class Rank {
   // Where layers keep their state. TENON-R056.
   Status plan_attention();
   Status load_weights() { return builder_.load_into(backend_); }
-  // Rope tables and page pools; `pools` has the numbers of pages of the rank that was asked first.
-  Status prepare_attention(std::int32_t context);
+  // The tables are the same for all ranks; the backend keeps what it needs of them.
+  Status prepare_attention(const RopeTables& rope, std::int32_t context);
+  // `pools` has the numbers of pages of all ranks.
   Status create_pools(std::span<const KvPoolSize> pools);
   std::vector<KvPoolSize> pool_sizes() const;  // without numbers of pages
   void make_executor(const iface::Comm* comm);
@@ -92,8 +100,6 @@ class Rank {
   };
   static const void* service(void* ctx, const char* id);
   static void write_log(void* ctx, std::int32_t severity, tenon_str message);
-  template <class Wrapper, class Table>
-  Result<Wrapper> wrap(std::size_t index, const char* id);
 
   // In the order in which each needs the ones above it; they go in the reverse.
   Place place_;
