@@ -85,31 +85,18 @@ std::vector<Bad> bad_targets() {
   const auto add_field = [](const char* text) {
     return [text](Folder& folder, TinyAdapter&) { field(folder, text); };
   };
+  const auto targets = [](const char* text) {
+    return [text](Folder& f, TinyAdapter&) {
+      const std::size_t at = f.config.find("[\"model");
+      f.config.replace(at, f.config.find(']') + 1 - at, text);
+    };
+  };
   return {
-      {"expression",
-       [](Folder& f, TinyAdapter&) {
-         const std::size_t at = f.config.find("[\"model");
-         f.config.replace(at, f.config.find(']') + 1 - at, "\"(q_proj\"");
-       },
-       "TENON-D013", "target_modules is no regular expression"},
-      {"no-target",
-       [](Folder& f, TinyAdapter&) {
-         const std::size_t at = f.config.find("[\"model");
-         f.config.replace(at, f.config.find(']') + 1 - at, "[]");
-       },
-       "TENON-D013", "target_modules is missing or empty"},
-      {"other-modules",
-       [](Folder& f, TinyAdapter&) {
-         const std::size_t at = f.config.find("[\"model");
-         f.config.replace(at, f.config.find(']') + 1 - at, "[\"c_attn\"]");
-       },
-       "TENON-D013", "it has lm_head, q_proj"},
-      {"targets-number",
-       [](Folder& f, TinyAdapter&) {
-         const std::size_t at = f.config.find("[\"model");
-         f.config.replace(at, f.config.find(']') + 1 - at, "17");
-       },
-       "TENON-D013", "target_modules is 17"},
+      {"expression", targets("\"(q_proj\""), "TENON-D013",
+       "target_modules is no regular expression"},
+      {"no-target", targets("[]"), "TENON-D013", "target_modules is missing or empty"},
+      {"other-modules", targets("[\"c_attn\"]"), "TENON-D013", "it has lm_head, q_proj"},
+      {"targets-number", targets("17"), "TENON-D013", "target_modules is 17"},
       {"layers-text", add_field("\"layers_to_transform\": \"all\""), "TENON-D013",
        "layers_to_transform is \"all\""},
       {"pattern-rank", add_field("\"rank_pattern\": {\"q_proj\": -1}"), "TENON-D013",

@@ -11,23 +11,6 @@ namespace {
 
 using Matrix = TestBackend::Matrix;
 
-std::vector<std::string> contract_backends() {
-  std::vector<std::string> out = {"avx2", "emulated"};
-  if (__builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512vl"))
-    out.push_back("avx512vnni");
-  return out;
-}
-
-void expect_same_bits(const Matrix& got, const Matrix& want, const std::string& what) {
-  ASSERT_EQ(got.values.size(), want.values.size());
-  for (std::size_t i = 0; i < got.values.size(); ++i)
-    ASSERT_EQ(std::memcmp(&got.values[i], &want.values[i], 4), 0)
-        << what << " at row " << i / static_cast<std::size_t>(got.columns) << ", column "
-        << i % static_cast<std::size_t>(got.columns) << ": " << got.values[i] << " and "
-        << want.values[i];
-}
-
 // Relative to the largest value of the row: what int8 activations cost. A row of few values may
 // cancel to nothing: there only bits are compared.
 void expect_close(const Matrix& got, const Matrix& want, double bound, const std::string& what) {

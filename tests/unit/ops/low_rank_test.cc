@@ -130,21 +130,6 @@ std::vector<Case> cases() {
   return out;
 }
 
-void expect_same_bits(const Matrix& got, const Matrix& want, const std::string& what) {
-  ASSERT_EQ(got.values.size(), want.values.size());
-  for (std::size_t i = 0; i < got.values.size(); ++i)
-    ASSERT_EQ(std::memcmp(&got.values[i], &want.values[i], 4), 0)
-        << what << " at row " << i / static_cast<std::size_t>(got.columns) << ", column "
-        << i % static_cast<std::size_t>(got.columns) << ": " << got.values[i] << " and "
-        << want.values[i];
-}
-
-std::vector<std::string> contract_backends() {
-  std::vector<std::string> out = {"avx2", "emulated"};
-  if (__builtin_cpu_supports("avx512vnni")) out.push_back("avx512vnni");
-  return out;
-}
-
 TEST(LowRank, EveryContractBackendGivesTheReferencesBits) {
   for (const Case& c : cases()) {
     const std::vector<Matrix> want = run(*TestBackend::make("contract"), c);
