@@ -1,4 +1,4 @@
-// The command line, turned into plain structs. cli.cc is the only file that includes CLI11.
+// The command line, turned into plain structs. only cli*.cc include CLI11.
 #pragma once
 
 #include <cstdint>
