@@ -27,10 +27,12 @@ CORE = {
              "adapter", "runtime"],
     "sim": ["base", "iface", "manifest", "plugin"],
     "trace": ["base"],
+    "conform": ["base", "tensor", "ops", "reference", "format", "manifest", "iface", "plugin", "memory", "adapter", "runtime",
+                "load"],
 }
 # The reference backend fills in the same table as a plugin does, with the same C++ layer; plans are checked with the
 # arithmetic that schedulers plan with.
-USES_SDK_LAYER = ("core/reference/", "core/runtime/plan_check.cc")
+USES_SDK_LAYER = ("core/reference/", "core/conform/", "core/runtime/plan_check.cc")
 # Headers that cost seconds a file, and the only files that may include them (None: any .cc).
 HEAVY = {
     "boost/dll": ["core/plugin/library.cc"],

@@ -7,10 +7,10 @@
 #include <string_view>
 #include <vector>
 
-#include "tests/unit/format/gguf_writer.h"
+#include "core/conform/gguf_writer.h"
+#include "core/conform/sentence_vocabulary.h"
+#include "core/conform/synthetic_vocabulary.h"
 #include "tests/unit/format/safetensors_writer.h"
-#include "tests/unit/format/sentence_vocabulary.h"
-#include "tests/unit/format/synthetic_vocabulary.h"
 
 namespace {
 

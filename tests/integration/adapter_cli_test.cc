@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "apps/tenon/subprocess.h"
-#include "tests/fixtures/tiny_adapter.h"
-#include "tests/fixtures/tiny_model.h"
+#include "core/conform/tiny_adapter.h"
+#include "core/conform/tiny_model.h"
 
 namespace tenon::app {
 namespace {

@@ -1,6 +1,6 @@
 """Makes LoRA adapters with PEFT, for tests and measurements.
 
-  lora_peft.py tiny OUT                 for the tiny Llama-shaped model of tests/fixtures/tiny_model.h
+  lora_peft.py tiny OUT                 for the tiny Llama-shaped model of core/conform/tiny_model.h
   lora_peft.py model.gguf OUT [options] for a real model
   lora_peft.py score model.gguf ADAPTER text.txt
                                         log-probability of each token of the text, by PEFT's own forward pass

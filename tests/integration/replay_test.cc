@@ -14,10 +14,10 @@
 #include "apps/tenon/cli.h"
 #include "apps/tenon/interrupt.h"
 #include "apps/tenon/replay_report.h"
+#include "core/conform/tiny_adapter.h"
+#include "core/conform/tiny_model.h"
 #include "core/trace/generate.h"
 #include "tests/fixtures/engines.h"
-#include "tests/fixtures/tiny_adapter.h"
-#include "tests/fixtures/tiny_model.h"
 
 namespace tenon::app {
 namespace {

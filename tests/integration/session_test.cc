@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "core/conform/tiny_model.h"
 #include "tests/fixtures/engines.h"
-#include "tests/fixtures/tiny_model.h"
 
 namespace tenon::app {
 namespace {

@@ -7,9 +7,9 @@
 #include <functional>
 #include <limits>
 
+#include "core/conform/tiny_adapter.h"
+#include "core/conform/tiny_model.h"
 #include "tests/fixtures/engines.h"
-#include "tests/fixtures/tiny_adapter.h"
-#include "tests/fixtures/tiny_model.h"
 
 namespace tenon {
 namespace {

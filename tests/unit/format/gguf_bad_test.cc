@@ -4,8 +4,8 @@
 
 #include <functional>
 
+#include "core/conform/gguf_writer.h"
 #include "core/format/gguf.h"
-#include "tests/unit/format/gguf_writer.h"
 
 namespace tenon {
 namespace {

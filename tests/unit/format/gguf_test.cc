@@ -5,7 +5,7 @@
 #include <cstdio>
 #include <fstream>
 
-#include "tests/unit/format/gguf_writer.h"
+#include "core/conform/gguf_writer.h"
 
 namespace tenon {
 namespace {

@@ -6,8 +6,8 @@
 #include <cmath>
 #include <limits>
 
+#include "core/conform/sentence_vocabulary.h"
 #include "core/format/utf8.h"
-#include "tests/unit/format/sentence_vocabulary.h"
 
 namespace tenon {
 namespace {

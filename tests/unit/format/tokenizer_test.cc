@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 
-#include "tests/unit/format/synthetic_vocabulary.h"
+#include "core/conform/synthetic_vocabulary.h"
 
 namespace tenon {
 namespace {

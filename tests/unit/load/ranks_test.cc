@@ -6,11 +6,11 @@
 #include <map>
 #include <random>
 
+#include "core/conform/tiny_adapter.h"
+#include "core/conform/tiny_model.h"
 #include "core/runtime/rank_group.h"
 #include "tenon/sdk/tables.hpp"
 #include "tests/fixtures/engines.h"
-#include "tests/fixtures/tiny_adapter.h"
-#include "tests/fixtures/tiny_model.h"
 
 namespace tenon {
 namespace {

@@ -5,8 +5,8 @@
 #include <cmath>
 #include <limits>
 
+#include "core/conform/tiny_model.h"
 #include "tests/fixtures/engines.h"
-#include "tests/fixtures/tiny_model.h"
 
 namespace tenon {
 namespace {

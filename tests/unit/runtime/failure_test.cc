@@ -3,9 +3,9 @@
 
 #include <functional>
 
+#include "core/conform/null_backend.h"
+#include "core/conform/tiny_model.h"
 #include "tests/fixtures/engines.h"
-#include "tests/fixtures/null_backend.h"
-#include "tests/fixtures/tiny_model.h"
 
 namespace tenon {
 namespace {

@@ -6,8 +6,8 @@
 #include <cstdlib>
 #include <random>
 
+#include "core/conform/tiny_model.h"
 #include "tests/fixtures/engines.h"
-#include "tests/fixtures/tiny_model.h"
 
 namespace tenon {
 namespace {

@@ -5,10 +5,10 @@
 #include <cmath>
 #include <map>
 
+#include "core/conform/tiny_adapter.h"
+#include "core/conform/tiny_model.h"
 #include "tests/fixtures/engines.h"
 #include "tests/fixtures/open_plugin.h"
-#include "tests/fixtures/tiny_adapter.h"
-#include "tests/fixtures/tiny_model.h"
 
 namespace tenon {
 namespace {

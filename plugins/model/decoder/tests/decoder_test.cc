@@ -1,9 +1,9 @@
 // What the model plugin declares and refuses, from metadata alone.
 #include <gtest/gtest.h>
 
+#include "core/conform/tiny_model.h"
 #include "core/load/loaded_engine.h"
 #include "tests/fixtures/engines.h"
-#include "tests/fixtures/tiny_model.h"
 
 namespace tenon {
 namespace {

@@ -42,7 +42,7 @@ TEST(Sarathi, T1_3_ChunksEndOnATile) {
     const RandomTrace trace(random);
     const std::int64_t tile = 2 + random() % 31;
     SimulatedChoice choice = sarathi(1 + random() % 90, 1 + random() % 8, tile);
-    choice.pages = trace.pages;
+    choice.pages = trace.pools.pages;
     SimulatedEngine simulated(choice);
     simulated.observe_plans([&](const tenon_schedule_view& view, const tenon_plan& plan) {
       const WatchedPlan watched(view, plan);

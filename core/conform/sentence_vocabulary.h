@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "core/conform/gguf_writer.h"
 #include "core/format/tokenizer.h"
-#include "tests/unit/format/gguf_writer.h"
 
 namespace tenon {
 

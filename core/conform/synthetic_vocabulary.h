@@ -6,9 +6,9 @@
 #include <string_view>
 #include <vector>
 
+#include "core/conform/gguf_writer.h"
 #include "core/format/tokenizer.h"
 #include "core/format/utf8.h"
-#include "tests/unit/format/gguf_writer.h"
 
 namespace tenon {
 
