@@ -37,7 +37,11 @@ bool looks_like_file(const std::string& model) {
 }  // namespace
 
 Result<PluginCatalog> open_catalog(const std::vector<std::string>& directories) {
-  PluginCatalog catalog;
+  TENON_ASSIGN(HostConfig host, find_host_config());
+  // In production nothing but the installation's own unless the operator says so.
+  if (host.production && host.plugin_directories.empty())
+    host.plugin_directories.push_back(default_plugin_dir());
+  PluginCatalog catalog(std::move(host));
   TENON_TRY(add_builtin_plugins(catalog));
   if (directories.empty()) {
     TENON_TRY(catalog.add_directory(default_plugin_dir()));

@@ -73,7 +73,8 @@ function(tenon_unit_test folder)
   target_link_libraries(${target} PRIVATE ${ARG_DEPS} GTest::gtest_main)
   target_precompile_headers(${target} PRIVATE <gtest/gtest.h>)
   target_compile_definitions(${target} PRIVATE TENON_SOURCE_DIR="${PROJECT_SOURCE_DIR}" TENON_BINARY_DIR="${PROJECT_BINARY_DIR}")
-  gtest_discover_tests(${target} TEST_PREFIX ${folder}. DISCOVERY_TIMEOUT 60 PROPERTIES LABELS unit)
+  gtest_discover_tests(${target} TEST_PREFIX ${folder}. DISCOVERY_TIMEOUT 60
+    PROPERTIES LABELS unit ENVIRONMENT TENON_STATE_DIR=${PROJECT_BINARY_DIR}/state)
 endfunction()
 
 # All targets of a type (EXECUTABLE, MODULE_LIBRARY) of a folder and below, for a target that builds them together.

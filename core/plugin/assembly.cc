@@ -37,6 +37,19 @@ Result<const PluginFile*> pinned_file(const Manifest& manifest, const ManifestRo
   return file;
 }
 
+// Built-in plugins are pinned by the program itself.
+Status check_pin(const ManifestRole& role, const PluginFile& file, const HostConfig& host) {
+  if (!host.require_pins || file.path.empty() || (role.library && !role.library->sha256.empty()))
+    return {};
+  return Error{.code = Code::kPermissionDenied,
+               .id = "TENON-P026",
+               .message = "this host opens pinned libraries alone",
+               .where = role.where,
+               .found = "role " + role.role + " without library { path sha256 }",
+               .expected = "sha256 " + file.sha256 + " of " + file.path,
+               .fix = "tenon manifest lock writes the pins; require_pins is set by " + host.source};
+}
+
 }  // namespace
 
 Result<std::vector<ChosenPlugin>> choose_plugins(const Manifest& manifest, PluginCatalog& catalog) {
@@ -51,6 +64,7 @@ Result<std::vector<ChosenPlugin>> choose_plugins(const Manifest& manifest, Plugi
     TENON_ASSIGN(const PluginFile* file,
                  role->library ? pinned_file(manifest, *role, catalog)
                                : catalog.find(role->plugin, role->version, role->where));
+    TENON_TRY(check_pin(*role, *file, catalog.host()));
     TENON_ASSIGN(ResolvedParams params,
                  resolve_params(file->descriptor, role->params, role->where));
     out.push_back({role->role, file, std::move(params), role->where});

@@ -19,7 +19,8 @@ struct ChosenPlugin {
 
 // In the order network, backend, attention, scheduler, caches, adapter, tp, comm; the last three
 // only where the manifest has them. A library that the manifest pins enters the catalog. Beside the
-// errors of the parts: TENON-P024: a pinned file has another sha256; P025: it is another plugin.
+// errors of the parts: TENON-P024: a pinned file has another sha256; P025: it is another plugin;
+// P026: the host wants pins and the manifest has none.
 Result<std::vector<ChosenPlugin>> choose_plugins(const Manifest& manifest, PluginCatalog& catalog);
 
 }  // namespace tenon

@@ -6,6 +6,7 @@
 #include "core/base/hash.h"
 #include "core/base/suggest.h"
 #include "core/manifest/version.h"
+#include "core/plugin/elf_rules.h"
 
 namespace tenon {
 namespace {
@@ -42,7 +43,7 @@ Status PluginCatalog::add_directory(const std::string& directory) {
   directories_.push_back(directory);
   TENON_ASSIGN(const std::vector<std::string> paths, libraries_of(directory));
   for (const std::string& path : paths) {
-    Result<PluginFile> file = read_plugin_file(path);
+    Result<PluginFile> file = read(path);
     if (file.ok())
       keep(std::move(file).value());
     else
@@ -62,8 +63,14 @@ Status PluginCatalog::add_builtin(const std::string& descriptor, PluginEntry ent
 }
 
 Result<const PluginFile*> PluginCatalog::add_library(const std::string& path) {
-  TENON_ASSIGN(PluginFile file, read_plugin_file(path));
+  TENON_ASSIGN(PluginFile file, read(path));
   return keep(std::move(file));
+}
+
+Result<PluginFile> PluginCatalog::read(const std::string& path) const {
+  TENON_ASSIGN(PluginFile file, read_plugin_file(path, host_));
+  TENON_TRY(check_elf_rules(file.facts, host_->allow_imports, path));
+  return file;
 }
 
 // The same bytes twice, through a link or a copy, are one plugin.

@@ -3,8 +3,6 @@
 #include <elf.h>
 
 #include <bit>
-#include <cstring>
-#include <optional>
 
 #include "core/base/checked.h"
 
@@ -30,25 +28,6 @@ std::optional<Bytes> slice(Bytes bytes, std::uint64_t offset, std::uint64_t size
   return bytes.subspan(offset, size);
 }
 
-// Copied: nothing says that a record lies aligned.
-template <class T>
-std::optional<T> record(Bytes bytes, std::uint64_t offset) {
-  const std::optional<Bytes> at = slice(bytes, offset, sizeof(T));
-  if (!at) return std::nullopt;
-  T out;
-  std::memcpy(&out, at->data(), sizeof out);
-  return out;
-}
-
-// The terminated string at an offset of a string table.
-std::optional<std::string_view> string_at(Bytes table, std::uint64_t offset) {
-  if (offset >= table.size()) return std::nullopt;
-  const char* begin = reinterpret_cast<const char*>(table.data()) + offset;
-  const void* end = std::memchr(begin, 0, table.size() - offset);
-  if (end == nullptr) return std::nullopt;
-  return std::string_view(begin, static_cast<std::size_t>(static_cast<const char*>(end) - begin));
-}
-
 std::optional<Bytes> contents(Bytes bytes, const Elf64_Shdr& header) {
   if (header.sh_type == SHT_NOBITS || header.sh_type == SHT_NULL) return Bytes();
   return slice(bytes, header.sh_offset, header.sh_size);
@@ -60,6 +39,7 @@ Status check_header(const Elf64_Ehdr& header, const std::string& where) {
   if (header.e_ident[EI_DATA] != ELFDATA2LSB) return malformed(where, "not little-endian");
   if (header.e_type != ET_DYN) return malformed(where, "not a shared library");
   if (header.e_shentsize != sizeof(Elf64_Shdr)) return malformed(where, "no section headers");
+  if (header.e_phentsize != sizeof(Elf64_Phdr)) return malformed(where, "no program headers");
   if (header.e_shnum == 0) return malformed(where, "no sections");
   if (header.e_shstrndx >= header.e_shnum) return malformed(where, "no section names");
   return {};
@@ -68,25 +48,32 @@ Status check_header(const Elf64_Ehdr& header, const std::string& where) {
 }  // namespace
 
 Result<ElfFile> read_elf(Bytes bytes, const std::string& where) {
-  const std::optional<Elf64_Ehdr> header = record<Elf64_Ehdr>(bytes, 0);
+  const std::optional<Elf64_Ehdr> header = elf_record<Elf64_Ehdr>(bytes, 0);
   if (!header) return malformed(where, "shorter than a header");
   TENON_TRY(check_header(*header, where));
   const std::optional<Bytes> headers =
       slice(bytes, header->e_shoff, std::uint64_t{header->e_shnum} * sizeof(Elf64_Shdr));
   if (!headers) return malformed(where, "section headers beyond the end");
   const auto header_of = [&](std::size_t i) {
-    return *record<Elf64_Shdr>(*headers, i * sizeof(Elf64_Shdr));
+    return *elf_record<Elf64_Shdr>(*headers, i * sizeof(Elf64_Shdr));
   };
   const std::optional<Bytes> names = contents(bytes, header_of(header->e_shstrndx));
   if (!names) return malformed(where, "section names beyond the end");
   ElfFile out{.machine = header->e_machine};
   for (std::size_t i = 0; i < header->e_shnum; ++i) {
     const Elf64_Shdr section = header_of(i);
-    const std::optional<std::string_view> name = string_at(*names, section.sh_name);
+    const std::optional<std::string_view> name = elf_string(*names, section.sh_name);
     const std::optional<Bytes> inside = contents(bytes, section);
     if (!name || !inside)
       return malformed(where, "section " + std::to_string(i) + " beyond the end");
-    out.sections.push_back({*name, section.sh_type, section.sh_link, *inside});
+    out.sections.push_back(
+        {*name, section.sh_type, section.sh_link, section.sh_info, section.sh_addr, *inside});
+  }
+  for (std::size_t i = 0; i < header->e_phnum; ++i) {
+    const auto segment =
+        elf_record<Elf64_Phdr>(bytes, header->e_phoff + std::uint64_t{i} * sizeof(Elf64_Phdr));
+    if (!segment) return malformed(where, "program headers beyond the end");
+    out.segments.push_back({segment->p_type, segment->p_flags});
   }
   return out;
 }
@@ -97,28 +84,12 @@ const ElfSection* find_section(const ElfFile& file, std::string_view name) {
   return nullptr;
 }
 
-Result<std::vector<std::string_view>> exported_functions(const ElfFile& file,
-                                                         const std::string& where) {
-  std::vector<std::string_view> out;
-  for (const ElfSection& section : file.sections) {
-    if (section.type != SHT_DYNSYM) continue;
-    if (section.link >= file.sections.size()) return malformed(where, "symbols without names");
-    const Bytes names = file.sections[section.link].bytes;
-    for (std::size_t at = 0; at + sizeof(Elf64_Sym) <= section.bytes.size();
-         at += sizeof(Elf64_Sym)) {
-      const Elf64_Sym symbol = *record<Elf64_Sym>(section.bytes, at);
-      const bool seen = ELF64_ST_BIND(symbol.st_info) != STB_LOCAL &&
-                        (ELF64_ST_VISIBILITY(symbol.st_other) == STV_DEFAULT ||
-                         ELF64_ST_VISIBILITY(symbol.st_other) == STV_PROTECTED);
-      const int type = ELF64_ST_TYPE(symbol.st_info);
-      const bool function = type == STT_FUNC || type == STT_GNU_IFUNC;
-      if (!seen || !function || symbol.st_shndx == SHN_UNDEF) continue;
-      const std::optional<std::string_view> name = string_at(names, symbol.st_name);
-      if (!name) return malformed(where, "a symbol's name beyond the end");
-      out.push_back(*name);
-    }
-  }
-  return out;
+std::optional<std::string_view> elf_string(Bytes table, std::uint64_t offset) {
+  if (offset >= table.size()) return std::nullopt;
+  const char* begin = reinterpret_cast<const char*>(table.data()) + offset;
+  const void* end = std::memchr(begin, 0, table.size() - offset);
+  if (end == nullptr) return std::nullopt;
+  return std::string_view(begin, static_cast<std::size_t>(static_cast<const char*>(end) - begin));
 }
 
 }  // namespace tenon

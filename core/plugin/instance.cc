@@ -86,6 +86,14 @@ Result<PluginInstance> PluginInstance::create(const PluginFile& file, ResolvedPa
                  .message = id + " reported success and gave no instance",
                  .where = file.path};
   state->self = self;
+  for (const std::string& interface : state->descriptor.interfaces)
+    if (state->table->get_interface(self, interface.c_str()) == nullptr)
+      return Error{.code = Code::kFailedPrecondition,
+                   .id = "TENON-P053",
+                   .message = id + " does not have an interface that its descriptor lists",
+                   .where = file.path,
+                   .found = interface,
+                   .fix = "give the table in get_interface(), or take it out of plugin.textproto"};
   return PluginInstance(std::move(state));
 }
 

@@ -7,13 +7,12 @@
 #include <map>
 #include <mutex>
 
-#include "core/base/hash.h"
+#include "core/plugin/store.h"
 
 namespace tenon {
 namespace {
 
 struct OpenLibrary {
-  std::string sha256;
   boost::dll::shared_library library;
   PluginEntry entry = nullptr;
 };
@@ -21,57 +20,53 @@ struct OpenLibrary {
 // Leaked on purpose: no static destructor may touch a plugin.
 struct Registry {
   std::mutex mutex;
-  std::map<std::string, OpenLibrary> by_path;
+  std::map<std::string, OpenLibrary> by_path;  // in the store: a path is a content
 };
 Registry& registry() {
   static Registry* const leaked = new Registry;
   return *leaked;
 }
 
-Error changed(const PluginFile& file) {
-  return Error{.code = Code::kFailedPrecondition,
-               .id = "TENON-P044",
-               .message = "the library has changed since it was read",
-               .where = file.path,
-               .expected = "sha256 " + file.sha256,
-               .fix = "start the program again"};
-}
-
 Error no_entry(const PluginFile& file) {
-  return Error{
-      .code = Code::kInvalidArgument,
-      .id = "TENON-P041",
-      .message = file.descriptor.id + " does not export " TENON_ENTRY_SYMBOL,
-      .where = file.path,
-      .fix =
-          "end the plugin's source with TENON_PLUGIN(...) and link it with the SDK's plugin.map"};
+  return Error{.code = Code::kInvalidArgument,
+               .id = "TENON-P041",
+               .message = file.descriptor.id + " does not export " TENON_ENTRY_SYMBOL,
+               .where = file.path,
+               .fix =
+                   "end the plugin's source with TENON_PLUGIN(...) and link it with the SDK's "
+                   "plugin.map"};
 }
 
-// Known without opening: constructors of the library run when it is opened, so a file that cannot
-// work is not.
-Status check_before_opening(const PluginFile& file) {
-  if (std::find(file.exports.begin(), file.exports.end(), TENON_ENTRY_SYMBOL) == file.exports.end())
-    return no_entry(file);
-  TENON_ASSIGN(const std::string now, sha256_file(file.path));
-  if (now != file.sha256) return changed(file);
-  return {};
+Status check_room(const PluginFile& file, std::size_t open) {
+  const std::uint32_t most = file.host != nullptr ? file.host->max_images : HostConfig().max_images;
+  if (open < most) return {};
+  return Error{.code = Code::kResourceExhausted,
+               .id = "TENON-P046",
+               .message = "this process has opened as many libraries as it may",
+               .where = file.path,
+               .found = std::to_string(open),
+               .expected = "max_images: " + std::to_string(most),
+               .fix =
+                   "libraries stay open until the process ends: start it again, or raise "
+                   "max_images in the host configuration"};
 }
 
 Result<PluginEntry> open_locked(const PluginFile& file) {
   std::map<std::string, OpenLibrary>& open = registry().by_path;
-  if (const auto at = open.find(file.path); at != open.end()) {
-    // The loader goes by path and inode and would hand out the old image.
-    if (at->second.sha256 != file.sha256) return changed(file);
-    return at->second.entry;
-  }
-  TENON_TRY(check_before_opening(file));
+  // Known without opening: constructors of the library run when it is opened, so a file that cannot
+  // work is not.
+  const std::vector<std::string>& exports = file.facts.exports;
+  if (std::find(exports.begin(), exports.end(), TENON_ENTRY_SYMBOL) == exports.end())
+    return no_entry(file);
+  TENON_ASSIGN(const std::string path, store_library(file));
+  if (const auto at = open.find(path); at != open.end()) return at->second.entry;
+  TENON_TRY(check_room(file, open.size()));
   try {
-    OpenLibrary made{.sha256 = file.sha256};
-    made.library.load(file.path,
-                      boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local);
+    OpenLibrary made;
+    made.library.load(path, boost::dll::load_mode::rtld_now | boost::dll::load_mode::rtld_local);
     if (!made.library.has(TENON_ENTRY_SYMBOL)) return no_entry(file);
     made.entry = &made.library.get<const tenon_plugin_v1*()>(TENON_ENTRY_SYMBOL);
-    return open.emplace(file.path, std::move(made)).first->second.entry;
+    return open.emplace(path, std::move(made)).first->second.entry;
   } catch (const std::exception& error) {
     return Error{.code = Code::kFailedPrecondition,
                  .id = "TENON-P040",

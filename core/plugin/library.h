@@ -7,10 +7,10 @@
 
 namespace tenon {
 
-// The plugin's table, checked: epoch, size, no empty slot. Thread-safe; the same file gives the
-// same table. TENON-P040: the system loader refuses (its text is kept); P041: no entry function;
-// P042: table of another epoch; P043: table too small, empty or absent; P044: the file has changed
-// since it was read or opened.
+// The plugin's table, checked: epoch, size, no empty slot. The library is opened from the store
+// (store.h, with its errors). Thread-safe; the same content under the same name gives the same
+// table. TENON-P040: the system loader refuses (its text is kept); P041: no entry function; P042:
+// table of another epoch; P043: table too small, empty or absent; P046: too many libraries.
 Result<const tenon_plugin_v1*> open_plugin(const PluginFile& file);
 
 }  // namespace tenon

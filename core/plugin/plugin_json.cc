@@ -1,5 +1,6 @@
 #include <nlohmann/json.hpp>
 
+#include "core/plugin/elf_rules.h"
 #include "core/plugin/reference_page.h"
 
 namespace tenon {
@@ -48,9 +49,15 @@ std::string plugin_json(const PluginFile& file) {
       {"params", ordered_json::array()},
       {"file", file.path},
       {"sha256", file.sha256},
-      {"exports", file.exports},
+      {"exports", file.facts.exports},
+      {"needs", file.facts.needed},
+      {"glibc", file.facts.glibc},
+      {"libstdcxx", file.facts.glibcxx},
+      {"at_opening", file.facts.initialisers},
   };
   for (const ParamSpec& spec : plugin.params) out["params"].push_back(spec_json(spec));
+  const Status rules = check_elf_rules(file.facts, {}, "");
+  out["broken_rule"] = rules.ok() ? ordered_json() : ordered_json(rules.error().to_string());
   return out.dump(2, ' ', false, ordered_json::error_handler_t::replace);
 }
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/plugin/elf_rules.h"
+
 namespace tenon {
 namespace {
 
@@ -47,6 +49,18 @@ std::string facts(const PluginDescriptor& plugin, const std::string& separator,
   fact("numerics", numerics_name(plugin.numerics));
   fact("oracle", plugin.oracle);
   fact("affects kv", plugin.affects_kv ? "yes" : "no");
+  return out;
+}
+
+// Of a library, for a person.
+std::string library_facts(const ElfFacts& facts) {
+  std::string out = "exports\t" + list_text(facts.exports) + "\n";
+  out += "needs\t" + list_text(facts.needed) + "\n";
+  if (!facts.glibc.empty()) out += "glibc\tat least " + facts.glibc + "\n";
+  if (!facts.glibcxx.empty()) out += "libstdc++\tat least GLIBCXX_" + facts.glibcxx + "\n";
+  if (!facts.initialisers.empty()) out += "at opening\t" + list_text(facts.initialisers) + "\n";
+  const Status rules = check_elf_rules(facts, {}, "");
+  out += "rules\t" + (rules.ok() ? "kept" : rules.error().to_string()) + "\n";
   return out;
 }
 
@@ -99,7 +113,7 @@ std::string plugin_text(const PluginFile& file) {
   std::string lines = "file\t" + (file.path.empty() ? "built in" : file.path) + "\nsha256\t" +
                       file.sha256 + "\nepoch\t" + std::to_string(plugin.abi_epoch) + "\n" +
                       facts(plugin, "\t", "\n");
-  if (!file.path.empty()) lines += "exports\t" + list_text(file.exports) + "\n";
+  if (!file.path.empty()) lines += library_facts(file.facts);
   for (std::size_t at = 0; at < lines.size();) {
     const std::size_t tab = lines.find('\t', at), end = lines.find('\n', at);
     std::string name = lines.substr(at, tab - at);

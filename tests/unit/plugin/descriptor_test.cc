@@ -60,15 +60,6 @@ TEST(Descriptor, AnotherMachineIsRefusedByName) {
   EXPECT_EQ(file_refusal(path), "TENON-P003");
 }
 
-TEST(Descriptor, AFileThatAnyoneMayWriteIsReadWithAWarning) {
-  const std::string path = testing::TempDir() + "/world_writable.so";
-  std::ofstream(path, std::ios::binary) << read_text(fixture("scheduler"));
-  std::filesystem::permissions(path, std::filesystem::perms::all);
-  testing::internal::CaptureStderr();
-  EXPECT_EQ(file_refusal(path), "");
-  EXPECT_NE(testing::internal::GetCapturedStderr().find("chmod o-w"), std::string::npos);
-}
-
 TEST(Descriptor, IdentityIsChecked) {
   EXPECT_EQ(refusal(descriptor_text()), "");
   EXPECT_EQ(refusal(descriptor_text("", "single")), "TENON-P006");

@@ -1,4 +1,4 @@
-#include "core/plugin/elf.h"
+#include "core/plugin/elf_facts.h"
 
 #include <elf.h>
 #include <rapidcheck.h>
@@ -31,8 +31,8 @@ void read_all_of(const std::string& content) {
   for (const ElfSection& section : file->sections)
     for (const std::byte byte : section.bytes) sum += static_cast<std::size_t>(byte);
   RC_ASSERT(sum < ~std::size_t{0});
-  const auto exports = exported_functions(*file, "x");
-  const bool fine = exports.ok() || exports.error().id == "TENON-P002";
+  const auto facts = read_elf_facts(*file, "x");
+  const bool fine = facts.ok() || facts.error().id == "TENON-P002";
   RC_ASSERT(fine);
 }
 
@@ -44,10 +44,9 @@ TEST(Elf, FindsTheDescriptorAndTheOneExport) {
   ASSERT_NE(section, nullptr);
   EXPECT_FALSE(section->bytes.empty());
   EXPECT_EQ(find_section(*file, ".nothing"), nullptr);
-  const auto exports = exported_functions(*file, "x");
-  ASSERT_TRUE(exports.ok());
-  ASSERT_EQ(exports->size(), 1u);
-  EXPECT_EQ(exports->front(), "tenon_plugin_entry_v1");
+  const auto facts = read_elf_facts(*file, "x");
+  ASSERT_TRUE(facts.ok());
+  EXPECT_EQ(facts->exports, std::vector<std::string>{"tenon_plugin_entry_v1"});
 }
 
 TEST(Elf, WhatIsNoLibraryIsRefused) {

@@ -71,6 +71,7 @@ TEST(Instance, DefectsAreNamed) {
   EXPECT_EQ(refusal(make("bad_table_epoch")), "TENON-P042");
   EXPECT_EQ(refusal(make("bad_short_table")), "TENON-P043");
   EXPECT_EQ(refusal(make("bad_no_instance")), "TENON-P045");
+  EXPECT_EQ(refusal(make("bad_claim")), "TENON-P053");
 }
 
 TEST(Instance, WhatCreateThrowsComesBackAsAnError) {
@@ -98,17 +99,30 @@ TEST(Library, IsOpenedOnce) {
   EXPECT_EQ(first.value(), second.value());
 }
 
-TEST(Library, AFileThatChangedIsRefused) {
+TEST(Library, AFileThatChangesBeforeItIsOpenedIsRefused) {
   const std::string path = testing::TempDir() + "/changing.so";
-  std::ofstream(path, std::ios::binary) << read_text(fixture("cache"));
+  std::ofstream(path, std::ios::binary) << read_text(fixture("scheduler_future"));
   const Result<PluginFile> before = read_plugin_file(path);
   ASSERT_TRUE(before.ok()) << before.error().to_string();
-  ASSERT_TRUE(open_plugin(*before).ok());
-  std::filesystem::remove(path);  // a new file: writing into an open library would end the program
   std::ofstream(path, std::ios::binary) << read_text(fixture("cache_rotated"));
-  const Result<PluginFile> after = read_plugin_file(path);
-  ASSERT_TRUE(after.ok());
-  EXPECT_EQ(open_plugin(*after).error().id, "TENON-P044");
+  EXPECT_EQ(open_plugin(*before).error().id, "TENON-P044");
+}
+
+// The system loader goes by path; the store gives each content its own.
+TEST(Library, AnotherContentAtTheSamePathIsAnotherLibrary) {
+  const std::string path = testing::TempDir() + "/replaced.so";
+  const auto open = [&](const char* name) -> const tenon_plugin_v1* {
+    std::filesystem::remove(path);
+    std::ofstream(path, std::ios::binary) << read_text(fixture(name));
+    const Result<PluginFile> file = read_plugin_file(path);
+    EXPECT_TRUE(file.ok());
+    const auto table = open_plugin(*file);
+    EXPECT_TRUE(table.ok()) << table.error().to_string();
+    return table.ok() ? *table : nullptr;
+  };
+  const auto* first = open("cache");
+  EXPECT_NE(open("cache_rotated"), first);
+  EXPECT_EQ(open("cache"), first);
 }
 
 TEST(Library, BuiltInsAreCheckedToo) {
