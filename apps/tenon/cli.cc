@@ -14,6 +14,7 @@ void declare(CLI::App& app, Parsed& parsed) {
   app.set_help_flag("-h,--help", "Print this help");
   declare_generation(app, parsed);
   declare_plugins(app, parsed);
+  declare_authoring(app, parsed);
   declare_files(app, parsed);
   CLI::App* version =
       add_command(app, "version", "Print version and build", "version", parsed, &Parsed::version);

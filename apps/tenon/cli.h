@@ -114,10 +114,24 @@ struct PluginListCommand {
   bool json = false;
 };
 
-using Command = std::variant<HelpCommand, VersionCommand, ModelListCommand, ModelPullCommand,
-                             RunCommand, ScoreCommand, BenchCommand, ReplayTraceCommand,
-                             InspectCommand, ManifestCheckCommand, PluginListCommand,
-                             AdapterListCommand, AdapterLoadCommand, AdapterRemoveCommand>;
+struct ConformCommand {
+  std::string file;
+  std::string include, exclude;     // regular expressions over the names of tests
+  std::vector<std::string> params;  // KEY=VALUE each
+  std::vector<std::string> plugin_dirs;
+  std::int64_t seed = 1, effort = 1, jobs = 0;
+  double timeout = 60, fuzz = 0;  // seconds
+  bool in_process = false;
+  bool list = false;
+  bool json = false;
+  std::string only, result;  // of a child: the test, and the file for what it found
+};
+
+using Command =
+    std::variant<HelpCommand, VersionCommand, ModelListCommand, ModelPullCommand, RunCommand,
+                 ScoreCommand, BenchCommand, ReplayTraceCommand, InspectCommand,
+                 ManifestCheckCommand, PluginListCommand, AdapterListCommand, AdapterLoadCommand,
+                 AdapterRemoveCommand, ConformCommand>;
 
 // TENON-A001 for a command or an option that is unknown, TENON-A002 for one that is used wrongly;
 // both mean exit code 2.
@@ -138,6 +152,7 @@ int run_command(const PluginListCommand& command);
 int run_command(const AdapterListCommand& command);
 int run_command(const AdapterLoadCommand& command);
 int run_command(const AdapterRemoveCommand& command);
+int run_command(const ConformCommand& command);
 
 // Prints the error and gives its exit code. With `json` it is also an object on stdout, so that a
 // program that reads stdout need not read stderr.

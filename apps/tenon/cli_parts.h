@@ -30,6 +30,7 @@ struct Parsed {
   AdapterListCommand adapter_list;
   AdapterLoadCommand adapter_load;
   AdapterRemoveCommand adapter_remove;
+  ConformCommand conform;
 };
 
 template <class Args>
@@ -50,5 +51,6 @@ void add_engine(CLI::App& command, EngineChoice& out);
 void declare_generation(CLI::App& app, Parsed& parsed);  // run, score, bench, replay-trace
 void declare_files(CLI::App& app, Parsed& parsed);       // inspect, model, adapter
 void declare_plugins(CLI::App& app, Parsed& parsed);     // manifest, plugin
+void declare_authoring(CLI::App& app, Parsed& parsed);   // conform
 
 }  // namespace tenon::app

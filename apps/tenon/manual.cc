@@ -22,6 +22,7 @@ COMMANDS
   tenon inspect FILE            what a plugin, a model or a manifest contains
   tenon manifest check FILE     would this load? nothing is loaded
   tenon plugin list             the plugins that a manifest can name
+  tenon conform FILE.so         hold a plugin to what the boundary asks of it
   tenon model list              the models known by name, and which are here
   tenon model pull NAME         fetch one; safe to interrupt, safe to run twice at once
   tenon adapter load FOLDER     check an adapter against a model and keep it
@@ -46,6 +47,9 @@ EXIT CODES
 FILES
   $XDG_CACHE_HOME/tenon/models  fetched models, one folder each (default ~/.cache/tenon/models)
   $XDG_CACHE_HOME/tenon/adapters  adapters that are kept, one folder each
+  $XDG_STATE_HOME/tenon/plugins copies of the libraries that are opened (default
+                                ~/.local/state/tenon/plugins); docs/operate/trust.md
+  ~/.config/tenon/host.textproto  what this machine allows, if it is there
   apps/manifests                manifests to start from: default.textproto is the built-in one,
                                 every-parameter.textproto shows every field
   build/release                 what the launcher ./tenon builds; TENON_BUILD_DIR moves it

@@ -23,18 +23,17 @@ namespace fs = std::filesystem;
 namespace tenon::app {
 namespace {
 
-// The build folder's, or an installation's: bin/tenon and plugins/ side by side.
-std::string default_plugin_dir() {
-  std::error_code error;
-  const fs::path binary = fs::read_symlink("/proc/self/exe", error);
-  return (binary.parent_path().parent_path() / "plugins").string();
-}
-
 bool looks_like_file(const std::string& model) {
   return model.find('/') != std::string::npos || model.ends_with(".gguf");
 }
 
 }  // namespace
+
+std::string default_plugin_dir() {
+  std::error_code error;
+  const fs::path binary = fs::read_symlink("/proc/self/exe", error);
+  return (binary.parent_path().parent_path() / "plugins").string();
+}
 
 Result<PluginCatalog> open_catalog(const std::vector<std::string>& directories) {
   TENON_ASSIGN(HostConfig host, find_host_config());

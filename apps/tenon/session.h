@@ -26,6 +26,9 @@ struct Session {
   std::unique_ptr<LoadedEngine> engine;
 };
 
+// The folder of the plugins that belong to this program.
+std::string default_plugin_dir();
+
 // Plugins of the folders, and those built in. Broken files are reported once, as warnings.
 Result<PluginCatalog> open_catalog(const std::vector<std::string>& directories);
 

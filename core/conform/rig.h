@@ -1,0 +1,67 @@
+// An instance of the plugin under test, with a host of its own around it.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "core/base/stripe_pool.h"
+#include "core/conform/test.h"
+#include "core/iface/tables.h"
+#include "core/plugin/instance.h"
+
+namespace tenon::conform {
+
+class Rig {
+ public:
+  struct Options {
+    std::vector<ManifestParam> params;  // beside the subject's
+    // Tables by id. Of what is not here: tenon.threads/1 works, every other service of a host is
+    // there and its calls fail.
+    std::map<std::string, const void*> services;
+    bool idle_services = true;  // false: what is not in `services` is not there
+    std::uint32_t threads = 1, stripes_per_thread = 3;
+  };
+  static Result<std::unique_ptr<Rig>> open(const Subject& subject, Options options);
+  static Result<std::unique_ptr<Rig>> open(const Subject& subject) { return open(subject, {}); }
+  Rig(const Rig&) = delete;
+  Rig& operator=(const Rig&) = delete;
+
+  const PluginInstance& instance() const { return *instance_; }
+  const tenon_host& host() const { return host_; }
+  // The instance's table, wrapped: as<iface::Cache, tenon_cache_v1>(TENON_CACHE_ID).
+  template <class Wrapper, class Table>
+  Result<Wrapper> as(const char* id) const {
+    TENON_ASSIGN(const Table* table, instance_->table<Table>(id));
+    return Wrapper(table, instance_->handle(), &instance_->id());
+  }
+  const std::vector<std::string>& log() const { return log_; }  // what the plugin has logged
+  const std::set<std::string>& services_asked() const { return asked_; }  // by their ids
+
+ private:
+  explicit Rig(Options options);
+  const void* service(std::string_view id);
+
+  // tenon.threads/1
+  void submit(tenon_stripe_fn function, const void* args, std::uint64_t bytes,
+              std::uint32_t stripes) {
+    pool_.submit(function, args, bytes, stripes);
+  }
+  void wait() { pool_.wait(); }
+  std::uint32_t count() { return pool_.threads(); }
+  std::uint32_t stripes_per_thread() { return pool_.stripes_per_thread(); }
+  template <class T>
+  friend tenon_threads_v1 iface::make_threads_table(T*);
+
+  StripePool pool_;
+  tenon_threads_v1 threads_ = iface::make_threads_table(this);
+  Options options_;
+  std::set<std::string> asked_;
+  std::vector<std::string> log_;
+  tenon_host host_{};
+  std::unique_ptr<PluginInstance> instance_;
+};
+
+}  // namespace tenon::conform
