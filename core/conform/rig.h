@@ -29,6 +29,8 @@ class Rig {
   Rig(const Rig&) = delete;
   Rig& operator=(const Rig&) = delete;
 
+  void finish_commands() { pool_.wait(); }  // of tenon.threads/1
+
   const PluginInstance& instance() const { return *instance_; }
   const tenon_host& host() const { return host_; }
   // The instance's table, wrapped: as<iface::Cache, tenon_cache_v1>(TENON_CACHE_ID).

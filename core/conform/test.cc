@@ -63,8 +63,10 @@ std::string_view Test::group() const {
 const std::vector<Test>& tests() {
   static const std::vector<Test> all = [] {
     std::vector<Test> out;
-    for (const auto group : {static_tests(), load_tests(), contract_tests(), param_tests(),
-                             memory_tests(), scheduler_tests(), cache_tests()})
+    for (const auto group :
+         {static_tests(), load_tests(), contract_tests(), param_tests(), memory_tests(),
+          scheduler_tests(), cache_tests(), attention_tests(), adapter_tests(), parallelism_tests(),
+          comm_tests(), backend_tests(), engine_tests()})
       out.insert(out.end(), group.begin(), group.end());
     return out;
   }();

@@ -71,5 +71,11 @@ std::span<const Test> param_tests();
 std::span<const Test> memory_tests();
 std::span<const Test> scheduler_tests();
 std::span<const Test> cache_tests();
+std::span<const Test> attention_tests();
+std::span<const Test> adapter_tests();
+std::span<const Test> parallelism_tests();
+std::span<const Test> comm_tests();
+std::span<const Test> backend_tests();
+std::span<const Test> engine_tests();
 
 }  // namespace tenon::conform

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "core/conform/attend_case.h"
 #include "tests/fixtures/backends.h"
 
 namespace tenon {
@@ -185,121 +186,13 @@ TEST(Backends, Gather) {
   }
 }
 
-struct AttendCase {
-  int q_heads, kv_heads, dim;
-  tenon_rope_style style;
-  int rope_dims;
-  std::vector<std::pair<int, int>> sequences;  // tokens before, rows now
-  bool sparse;                                 // read the first and the last page only
-  int window = 0;
-  bool norms = false;  // of query and key heads
-  std::string name() const {
-    std::string out = "heads " + std::to_string(q_heads) + "/" + std::to_string(kv_heads) +
-                      " dim " + std::to_string(dim) + " rope " + std::to_string(style);
-    for (const auto& [before, rows] : sequences)
-      out += " " + std::to_string(before) + "+" + std::to_string(rows);
-    return out + (sparse ? " sparse" : "") + (norms ? " norms" : "") + " window " +
-           std::to_string(window);
-  }
-};
+using conform::AttendCase;
 
-// Fills the sequences' past by a first call, poisons what no token of theirs lies in, then attends
-// the rows.
-class AttendRun {
- public:
-  AttendRun(const TestBackend& backend, const AttendCase& c)
-      : backend_(backend), c_(c), random_(static_cast<std::uint32_t>(c.dim + c.q_heads)) {
-    tenon_attention_geometry geometry{};
-    geometry.hdr = {sizeof geometry, 0, nullptr};
-    geometry.layers = 2;
-    geometry.q_heads = c.q_heads;
-    geometry.kv_heads = c.kv_heads;
-    geometry.head_dim = c.dim;
-    geometry.rope_style = c.style;
-    geometry.rope_dims = c.rope_dims;
-    geometry.scale = 1 / std::sqrt(static_cast<double>(c.dim));
-    geometry.norm_eps = 1e-6;
-    TestWeight q_norm(TENON_LAYOUT_F32, 1, c.dim, false, random_),
-        k_norm(TENON_LAYOUT_F32, 1, c.dim, false, random_);
-    EXPECT_TRUE(q_norm.load(backend.table(), 0).ok() && k_norm.load(backend.table(), 1).ok());
-    // The two layers differ in everything; the second is attended.
-    const tenon_attention_layer layers[] = {
-        {50.0, 0, -1, -1, 0}, {100.0, c.window, c.norms ? 0 : -1, c.norms ? 1 : -1, 0}};
-    geometry.of_layer = layers;
-    const tenon_cache_spec spec{{sizeof spec, 0, nullptr}, 2, c.kv_heads, c.dim, c.window};
-    const std::int32_t spec_of_layer[] = {0, 0};
-    std::vector<double> tables[2];
-    for (const int layer : {0, 1})
-      for (int p = 0; p < kContext; ++p)
-        for (int i = 0; i < c.rope_dims / 2; ++i) {
-          const double angle = p * std::pow(layers[layer].rope_base, -2.0 * i / c.rope_dims);
-          tables[layer].insert(tables[layer].end(), {std::cos(angle), std::sin(angle)});
-        }
-    const double* rope[] = {tables[0].data(), tables[1].data()};
-    const tenon_attend_prepare prepare{
-        {sizeof prepare, 0, nullptr}, &geometry, &spec, spec_of_layer, 1, kContext, rope};
-    EXPECT_TRUE(backend.table().prepare_attend(&prepare).ok() &&
-                backend.table().kv_create(0, 64).ok());
-    for (std::uint32_t page = 0; page < 64; ++page)
-      EXPECT_TRUE(backend.table().kv_poison_page(0, page).ok());
-    // Pages in no order, none shared.
-    for (std::size_t s = 0; s < c.sequences.size(); ++s)
-      for (int p = 0; p < (c.sequences[s].first + c.sequences[s].second + 63) / 64; ++p)
-        pages_[s].push_back(
-            static_cast<std::uint32_t>((s * 8 + static_cast<std::size_t>(p) * 3 + 5) % 64));
-  }
-
-  Matrix run() {
-    std::vector<std::pair<int, int>> past, now = c_.sequences;
-    for (const auto& [before, rows] : c_.sequences) past.push_back({0, before});
-    attend(past, false);
-    for (std::size_t s = 0; s < now.size() && c_.window > 0; ++s)
-      for (int p = 0; p < std::max(0, now[s].first - c_.window + 1) / 64; ++p)
-        EXPECT_TRUE(
-            backend_.table().kv_poison_page(0, pages_[s][static_cast<std::size_t>(p)]).ok());
-    return attend(now, c_.sparse);
-  }
-
- private:
-  static constexpr int kContext = 400;
-
-  Matrix attend(const std::vector<std::pair<int, int>>& sequences, bool sparse) {
-    std::vector<tenon_sequence_rows> rows;
-    std::vector<tenon_read_pages> read;
-    std::vector<std::vector<std::uint32_t>> kept(sequences.size());
-    std::vector<std::vector<std::int32_t>> index(sequences.size());
-    int row = 0;
-    for (std::size_t s = 0; s < sequences.size(); ++s) {
-      const auto& [before, count] = sequences[s];
-      if (count == 0) continue;
-      const int n_pages = (before + count + 63) / 64;
-      // Pages before the window are poisoned in the end: see run().
-      const int first = c_.window > 0 ? std::max(0, before - c_.window + 1) / 64 : 0;
-      rows.push_back({row, count, before, n_pages, pages_[s].data(), first, 0});
-      for (int p = first; p < n_pages; ++p)
-        if (!sparse || p == 0 || p == n_pages - 1)
-          kept[s].push_back(pages_[s][static_cast<std::size_t>(p)]), index[s].push_back(p);
-      read.push_back({kept[s].data(), sparse ? index[s].data() : nullptr,
-                      static_cast<std::int32_t>(kept[s].size()), first});
-      row += count;
-    }
-    if (row == 0) return {};
-    const tenon_attention_batch batch{
-        {sizeof batch, 0, nullptr}, rows.data(), static_cast<std::int32_t>(rows.size()), row};
-    const tenon_read_set read_set{
-        {sizeof read_set, 0, nullptr}, read.data(), static_cast<std::int32_t>(read.size()), 0};
-    const tenon_op_attend op{{sizeof op, TENON_OP_ATTEND, nullptr}, 1, 1, &batch, &read_set};
-    const Matrix q = random_matrix(row, c_.q_heads * c_.dim, random_, 2),
-                 k = random_matrix(row, c_.kv_heads * c_.dim, random_),
-                 v = random_matrix(row, c_.kv_heads * c_.dim, random_);
-    return backend_.call(&op.hdr, {q, k, v}, {{row, c_.q_heads * c_.dim}})[0];
-  }
-
-  const TestBackend& backend_;
-  const AttendCase& c_;
-  std::mt19937 random_;
-  std::vector<std::uint32_t> pages_[4];
-};
+Matrix run_attend(const TestBackend& backend, const AttendCase& c) {
+  auto out = conform::run_attend(backend.rig(), c);
+  EXPECT_TRUE(out.ok()) << out.error().to_string();
+  return out.ok() ? std::move(out).value() : Matrix{{}, 0, 1};
+}
 
 TEST(Backends, Attend) {
   const std::vector<AttendCase> cases = {
@@ -321,7 +214,7 @@ TEST(Backends, Attend) {
   for (const AttendCase& c : cases) {
     const auto run = [&](const std::string& name, std::uint32_t threads, std::uint32_t stripes) {
       const auto backend = TestBackend::make(name, threads, stripes);
-      return AttendRun(*backend, c).run();
+      return run_attend(*backend, c);
     };
     const Matrix want = run("contract", 2, 3), meaning = run("exact", 2, 3);
     expect_close(want, meaning, 5e-3, "contract attend, " + c.name());
@@ -335,8 +228,7 @@ TEST(Backends, CopiedPagesReadTheSame) {
   for (const std::string name : {"contract", "avx2"}) {
     const auto backend = TestBackend::make(name);
     const AttendCase c{3, 1, 32, TENON_ROPE_STYLE_ADJACENT, 32, {{64, 1}}, false};
-    AttendRun run(*backend, c);
-    run.run();
+    run_attend(*backend, c);
     // Page 5 holds the sequence's first 64 tokens (see AttendRun): copy it, poison it, copy it
     // back.
     EXPECT_TRUE(backend->table().kv_copy_page(0, 5, 60).ok());
