@@ -7,6 +7,7 @@
 
 #include "core/base/suggest.h"
 #include "core/manifest/version.h"
+#include "core/plugin/claim.h"
 #include "core/plugin/descriptor_wire.h"
 #include "core/plugin/plugin_file.h"
 #include "tenon/abi/abi.h"
@@ -132,6 +133,28 @@ Status check_identity(const PluginDescriptor& descriptor, const std::string& whe
   return {};
 }
 
+// The form of claims and rules; what they mean is core/plugin/contract.h.
+Status check_contract(const PluginDescriptor& descriptor, const std::string& where) {
+  const auto check_wishes = [&](const std::vector<Wish>& wishes) -> Status {
+    for (const Wish& wish : wishes) {
+      TENON_TRY(parse_claim(wish.claim, descriptor.params, where));
+      if (wish.reason.empty())
+        return incoherent(where, "\"" + wish.claim + "\" is preferred or avoided without a reason");
+    }
+    return {};
+  };
+  for (const auto* list : {&descriptor.provided, &descriptor.required, &descriptor.conflicts})
+    for (const std::string& claim : *list) TENON_TRY(parse_claim(claim, descriptor.params, where));
+  TENON_TRY(check_wishes(descriptor.prefers));
+  TENON_TRY(check_wishes(descriptor.avoids));
+  for (const ParamRule& rule : descriptor.rules) {
+    TENON_TRY(parse_condition(rule.when, descriptor.params, where));
+    if (rule.refuse.empty())
+      return incoherent(where, "the rule \"" + rule.when + "\" does not say why it refuses");
+  }
+  return {};
+}
+
 Result<PluginDescriptor> checked(PluginDescriptor descriptor, const std::string& where) {
   TENON_TRY(check_identity(descriptor, where));
   std::set<std::string_view> keys;
@@ -140,6 +163,7 @@ Result<PluginDescriptor> checked(PluginDescriptor descriptor, const std::string&
     if (!keys.insert(spec.key).second)
       return incoherent(where, "parameter \"" + spec.key + "\" is listed twice");
   }
+  TENON_TRY(check_contract(descriptor, where));
   return descriptor;
 }
 

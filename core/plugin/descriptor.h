@@ -30,6 +30,18 @@ struct ParamSpec {
   std::string doc;
 };
 
+// A claim that only degrades where it is not met, and what the operator loses then.
+struct Wish {
+  std::string claim;
+  std::string reason;
+};
+
+// Parameters that cannot be together: refused where the condition holds.
+struct ParamRule {
+  std::string when;
+  std::string refuse;
+};
+
 struct PluginDescriptor {
   std::string id;
   std::string kind;  // one of plugin_kinds()
@@ -41,13 +53,18 @@ struct PluginDescriptor {
   std::uint32_t abi_epoch = 0;
   std::vector<std::string> interfaces;
   std::vector<std::string> services;
+  // The contract, as written (core/plugin/claim.h). Of the right form once it has been read;
+  // whether the words exist is asked when a manifest is composed.
   std::vector<std::string> provided;  // the schema's provides, requires, conflicts
   std::vector<std::string> required;
   std::vector<std::string> conflicts;
+  std::vector<Wish> prefers;
+  std::vector<Wish> avoids;
   Numerics numerics = Numerics::kUnspecified;
   std::string oracle;
   bool affects_kv = false;
   std::vector<ParamSpec> params;
+  std::vector<ParamRule> rules;
 };
 
 const std::vector<std::string>& plugin_kinds();

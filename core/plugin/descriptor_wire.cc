@@ -45,6 +45,12 @@ std::optional<ParamValue> default_of(const v1::ParamSpec& from) {
   return std::nullopt;
 }
 
+std::vector<Wish> wishes(const pb::RepeatedPtrField<v1::Descriptor_Wish>& from) {
+  std::vector<Wish> out;
+  for (const v1::Descriptor_Wish& wish : from) out.push_back({wish.claim(), wish.reason()});
+  return out;
+}
+
 ParamSpec convert(const v1::ParamSpec& from) {
   ParamSpec out;
   out.key = from.key();
@@ -76,10 +82,14 @@ PluginDescriptor convert(const v1::Descriptor& from) {
   out.provided = list(from.provides());
   out.required = list(from.requires());
   out.conflicts = list(from.conflicts());
+  out.prefers = wishes(from.prefers());
+  out.avoids = wishes(from.avoids());
   out.numerics = static_cast<Numerics>(from.numerics());
   out.oracle = from.oracle();
   out.affects_kv = from.affects_kv();
   for (const v1::ParamSpec& param : from.params()) out.params.push_back(convert(param));
+  for (const v1::Descriptor_Rule& rule : from.rules())
+    out.rules.push_back({rule.when(), rule.refuse()});
   return out;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/base/suggest.h"
+#include "core/plugin/claim.h"
 
 namespace tenon {
 namespace {
@@ -79,6 +80,24 @@ Status check_keys(const PluginDescriptor& descriptor, const std::vector<Manifest
   return {};
 }
 
+Status check_rules(const PluginDescriptor& descriptor, const ResolvedParams& params,
+                   const std::string& where) {
+  for (const ParamRule& rule : descriptor.rules) {
+    TENON_ASSIGN(const Condition condition,
+                 parse_condition(rule.when, descriptor.params, descriptor.id));
+    if (!holds(condition, params)) continue;
+    return Error{
+        .code = Code::kInvalidArgument,
+        .id = "TENON-P060",
+        .message = descriptor.id + " cannot work with these parameters together: " + rule.refuse,
+        .where = where,
+        .found = values_text(condition, params),
+        .expected = "not " + rule.when,
+        .fix = "change one of them"};
+  }
+  return {};
+}
+
 }  // namespace
 
 ResolvedParams::ResolvedParams(std::vector<ResolvedParam> values) : values_(std::move(values)) {
@@ -121,7 +140,9 @@ Result<ResolvedParams> resolve_params(const PluginDescriptor& descriptor,
                    .fix = "add param { key: \"" + spec.key + "\" ... }; " + spec.doc};
     }
   }
-  return ResolvedParams(std::move(values));
+  ResolvedParams out(std::move(values));
+  TENON_TRY(check_rules(descriptor, out, where));
+  return out;
 }
 
 }  // namespace tenon

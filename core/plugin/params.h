@@ -40,7 +40,8 @@ class ResolvedParams {
 };
 
 // TENON-P010: unknown key; P011: wrong type; P012: out of range; P013: no such value of an enum;
-// P014: missing. `where` is the place of the role, for what is missing.
+// P014: missing; P060: together against a rule of the plugin. `where` is the place of the role, for
+// what is missing.
 Result<ResolvedParams> resolve_params(const PluginDescriptor& descriptor,
                                       const std::vector<ManifestParam>& given,
                                       const std::string& where = "");

@@ -26,6 +26,18 @@ ordered_json spec_json(const ParamSpec& spec) {
   return out;
 }
 
+ordered_json wishes_json(const std::vector<Wish>& wishes) {
+  ordered_json out = ordered_json::array();
+  for (const Wish& wish : wishes) out.push_back({{"claim", wish.claim}, {"reason", wish.reason}});
+  return out;
+}
+
+ordered_json rules_json(const std::vector<ParamRule>& rules) {
+  ordered_json out = ordered_json::array();
+  for (const ParamRule& rule : rules) out.push_back({{"when", rule.when}, {"refuse", rule.refuse}});
+  return out;
+}
+
 }  // namespace
 
 std::string plugin_json(const PluginFile& file) {
@@ -43,6 +55,9 @@ std::string plugin_json(const PluginFile& file) {
       {"provides", plugin.provided},
       {"requires", plugin.required},
       {"conflicts", plugin.conflicts},
+      {"prefers", wishes_json(plugin.prefers)},
+      {"avoids", wishes_json(plugin.avoids)},
+      {"rules", rules_json(plugin.rules)},
       {"numerics", numerics_name(plugin.numerics)},
       {"oracle", plugin.oracle},
       {"affects_kv", plugin.affects_kv},

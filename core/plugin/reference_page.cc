@@ -46,6 +46,9 @@ std::string facts(const PluginDescriptor& plugin, const std::string& separator,
   fact("provides", list_text(plugin.provided));
   fact("requires", list_text(plugin.required));
   fact("conflicts", list_text(plugin.conflicts));
+  for (const Wish& wish : plugin.prefers) fact("prefers", wish.claim + ", or else: " + wish.reason);
+  for (const Wish& wish : plugin.avoids) fact("avoids", wish.claim + ": " + wish.reason);
+  for (const ParamRule& rule : plugin.rules) fact("refuses", rule.when + ": " + rule.refuse);
   fact("numerics", numerics_name(plugin.numerics));
   fact("oracle", plugin.oracle);
   fact("affects kv", plugin.affects_kv ? "yes" : "no");
