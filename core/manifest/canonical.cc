@@ -96,6 +96,7 @@ void write_engine(Writer& out, const ManifestEngine& engine) {
   out.field("poison_free_pages", engine.poison_free_pages ? "true" : "false");
   out.text("cache_salt", engine.cache_salt);
   out.field("ranks", std::to_string(engine.ranks));
+  out.field("deterministic", engine.deterministic ? "true" : "false");
   out.close();
 }
 

@@ -54,7 +54,8 @@ struct ManifestEngine {
   std::int64_t kv_pages = 0;
   bool poison_free_pages = false;
   std::string cache_salt;
-  std::int64_t ranks = 1;  // that share the model
+  std::int64_t ranks = 1;      // that share the model
+  bool deterministic = false;  // refuse plugins that give other bits on purpose
 };
 
 struct ManifestAdapter {

@@ -122,7 +122,8 @@ ManifestEngine convert_engine(const manifest::v1::Engine& from) {
                      .kv_pages = from.kv_pages(),
                      .poison_free_pages = from.poison_free_pages(),
                      .cache_salt = from.cache_salt(),
-                     .ranks = from.ranks()};
+                     .ranks = from.ranks(),
+                     .deterministic = from.deterministic()};
   if (out.ranks == 0) out.ranks = 1;
   if (out.stripes_per_thread == 0) out.stripes_per_thread = ManifestEngine().stripes_per_thread;
   return out;

@@ -1,7 +1,8 @@
 #include "core/plugin/assembly.h"
 
 #include "core/manifest/version.h"
-#include "core/plugin/compose.h"
+#include "core/plugin/remedy.h"
+#include "core/plugin/verdict_text.h"
 
 namespace tenon {
 namespace {
@@ -50,28 +51,59 @@ Status check_pin(const ManifestRole& role, const PluginFile& file, const HostCon
                .fix = "tenon manifest lock writes the pins; require_pins is set by " + host.source};
 }
 
-}  // namespace
-
-Result<std::vector<ChosenPlugin>> choose_plugins(const Manifest& manifest, PluginCatalog& catalog) {
+std::vector<const ManifestRole*> roles_of(const Manifest& manifest) {
   std::vector<const ManifestRole*> roles = {&manifest.network, &manifest.backend,
                                             &manifest.attention, &manifest.scheduler};
   for (const ManifestRole& role : manifest.cache) roles.push_back(&role);
   for (const auto* role : {&manifest.adapter, &manifest.tp, &manifest.comm})
     if (*role) roles.push_back(&**role);
-  std::vector<ChosenPlugin> out;
-  std::vector<ComposedPlugin> composed;
-  for (const ManifestRole* role : roles) {
+  return roles;
+}
+
+// What engine.deterministic means: nobody gives other bits on purpose, nobody is silent about it.
+Contract asked_by(const Manifest& manifest) {
+  Contract out{
+      .role = "engine", .kind = "engine", .id = "engine.deterministic", .where = manifest.source};
+  for (const char* token : {"numerics.approx", "numerics.unspecified"})
+    out.claims.push_back({.field = ClaimField::kConflicts, .claim = {.token = token}});
+  return out;
+}
+
+}  // namespace
+
+Result<Assembly> assemble(const Manifest& manifest, PluginCatalog& catalog,
+                          const CompatibilityRecord& record, const HostOffer& host) {
+  Assembly out;
+  for (const ManifestRole* role : roles_of(manifest)) {
     TENON_ASSIGN(const PluginFile* file,
                  role->library ? pinned_file(manifest, *role, catalog)
                                : catalog.find(role->plugin, role->version, role->where));
     TENON_TRY(check_pin(*role, *file, catalog.host()));
     TENON_ASSIGN(ResolvedParams params,
                  resolve_params(file->descriptor, role->params, role->where));
-    out.push_back({role->role, file, std::move(params), role->where});
-    composed.push_back({role->role, &file->descriptor, role->where});
+    TENON_ASSIGN(Contract contract,
+                 compose_one({role->role, &file->descriptor, &params, role->where}, host));
+    out.chosen.push_back({role->role, file, std::move(params), role->where});
+    out.contracts.push_back(std::move(contract));
   }
-  TENON_TRY(check_composition(composed));
+  if (manifest.engine.deterministic) out.contracts.push_back(asked_by(manifest));
+  out.verdict = judge(out.contracts, host.provided, record);
   return out;
+}
+
+Status check_conflicts(const Assembly& assembly, const PluginCatalog& catalog,
+                       const HostOffer& host) {
+  const Verdict& verdict = assembly.verdict;
+  if (verdict.conflicts.empty()) return {};
+  return conflict_error(
+      assembly.contracts, verdict,
+      remedies(assembly.contracts, verdict.conflicts.front(), verdict, catalog, host));
+}
+
+Result<std::vector<ChosenPlugin>> choose_plugins(const Manifest& manifest, PluginCatalog& catalog) {
+  TENON_ASSIGN(Assembly assembly, assemble(manifest, catalog));
+  TENON_TRY(check_conflicts(assembly, catalog));
+  return std::move(assembly.chosen);
 }
 
 }  // namespace tenon

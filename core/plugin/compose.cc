@@ -34,10 +34,6 @@ bool has(const std::vector<std::string>& list, const std::string& item) {
   return std::find(list.begin(), list.end(), item) != list.end();
 }
 
-std::string named(const ComposedPlugin& plugin) {
-  return plugin.descriptor->id + " (" + plugin.role + ")";
-}
-
 Status check_kind(const ComposedPlugin& plugin) {
   for (const RoleKind& entry : kRoleKinds)
     if (plugin.role == entry.role && plugin.descriptor->kind != entry.kind)
@@ -78,43 +74,6 @@ Status check_host(const ComposedPlugin& plugin, const HostOffer& host) {
   return {};
 }
 
-Status check_required(const ComposedPlugin& plugin, std::span<const ComposedPlugin> all,
-                      const HostOffer& host) {
-  for (const std::string& token : plugin.descriptor->required) {
-    const bool given = has(host.provided, token) ||
-                       std::any_of(all.begin(), all.end(), [&](const ComposedPlugin& other) {
-                         return &other != &plugin && has(other.descriptor->provided, token);
-                       });
-    if (given) continue;
-    std::string others;
-    for (const ComposedPlugin& other : all)
-      if (&other != &plugin) others += (others.empty() ? "" : ", ") + named(other);
-    return Error{
-        .code = Code::kFailedPrecondition,
-        .id = "TENON-P031",
-        .message = named(plugin) + " requires \"" + token + "\", which nothing here provides",
-        .where = plugin.where,
-        .found = others.empty() ? "no other plugin" : others,
-        .fix = "name a plugin that provides \"" + token + "\", or leave " + plugin.descriptor->id +
-               " out"};
-  }
-  return {};
-}
-
-Status check_conflicts(const ComposedPlugin& plugin, std::span<const ComposedPlugin> all) {
-  for (const std::string& token : plugin.descriptor->conflicts)
-    for (const ComposedPlugin& other : all)
-      if (&other != &plugin && has(other.descriptor->provided, token))
-        return Error{.code = Code::kFailedPrecondition,
-                     .id = "TENON-P032",
-                     .message = named(plugin) + " does not work with " + named(other) +
-                                ", which provides \"" + token + "\"",
-                     .where = plugin.where,
-                     .found = "the other at " + (other.where.empty() ? other.role : other.where),
-                     .fix = "replace one of the two"};
-  return {};
-}
-
 }  // namespace
 
 const HostOffer& host_offer() {
@@ -122,21 +81,48 @@ const HostOffer& host_offer() {
       .interfaces = {TENON_MODEL_ID, TENON_BACKEND_ID, TENON_ATTENTION_ID, TENON_SCHEDULER_ID,
                      TENON_CACHE_ID, TENON_ADAPTER_ID, TENON_PARALLELISM_ID, TENON_COMM_ID},
       .services = {TENON_OPS_ID, TENON_BUILDER_ID, TENON_THREADS_ID, TENON_RANKS_ID},
-      .provided = {"adapter.in-key"},
+      // The engine of today: one plan a step, through all layers, on the ranks that it began with.
+      .provided = {{.token = "adapter.in-key"},
+                   {.token = "residual.full", .values = {"yes"}},
+                   {.token = "layers.same-step", .values = {"yes"}},
+                   {.token = "tp.degree", .values = {"fixed"}},
+                   {.token = "lanes.async", .values = {"no"}}},
   };
   return offer;
 }
 
-Status check_composition(std::span<const ComposedPlugin> plugins, const HostOffer& host) {
-  for (const ComposedPlugin& plugin : plugins) {
-    TENON_TRY(check_kind(plugin));
-    TENON_TRY(check_host(plugin, host));
-  }
-  for (const ComposedPlugin& plugin : plugins) {
-    TENON_TRY(check_conflicts(plugin, plugins));
-    TENON_TRY(check_required(plugin, plugins, host));
-  }
-  return {};
+std::string role_of_kind(std::string_view kind) {
+  for (const RoleKind& entry : kRoleKinds)
+    if (kind == entry.kind) return entry.role;
+  return "";
+}
+
+Result<Contract> compose_one(const ComposedPlugin& plugin, const HostOffer& host) {
+  TENON_TRY(check_kind(plugin));
+  TENON_TRY(check_host(plugin, host));
+  return make_contract(plugin.role, *plugin.descriptor, *plugin.params, plugin.where);
+}
+
+Verdict judge(std::span<const Contract> contracts, const CoreOffer& core,
+              const CompatibilityRecord& record) {
+  Verdict out = solve(contracts, core);
+  const auto key = [&](std::size_t part) {
+    return contracts[part].id + " " + contracts[part].version;
+  };
+  for (std::size_t a = 0; a < contracts.size(); ++a)
+    for (std::size_t b = a + 1; b < contracts.size(); ++b) {
+      if (contracts[a].version.empty() || contracts[b].version.empty()) continue;  // the manifest
+      const PairResult* known = record.find(key(a), key(b));
+      if (known == nullptr) {
+        out.untested.push_back({a, b});
+      } else if (!known->passed) {
+        Cause cause{.kind = CauseKind::kFailed};
+        cause.said = {{a, "failed in " + known->run}, {b, "failed in " + known->run}};
+        out.conflicts.push_back({{a, b}, {std::move(cause)}});
+      }
+    }
+  out.conflicts = minimal(std::move(out.conflicts));
+  return out;
 }
 
 }  // namespace tenon

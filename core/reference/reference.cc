@@ -411,7 +411,7 @@ license: "Apache-2.0"
 abi_epoch: 1
 interfaces: "tenon.backend/1"
 services: "tenon.threads/1"
-provides: "attn.lse"
+provides: "kv.layout=head-major"
 numerics: EXACT
 oracle: "self"
 affects_kv: true

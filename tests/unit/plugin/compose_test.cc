@@ -1,68 +1,23 @@
 #include "core/plugin/compose.h"
 
+#include "core/plugin/verdict_text.h"
 #include "tests/unit/plugin/fixtures.h"
 
 namespace tenon {
 namespace {
 
-struct Part {
-  std::string role;
-  PluginDescriptor descriptor;
-};
-
-Error error_of(const std::vector<Part>& parts, const HostOffer& host = host_offer()) {
-  std::vector<ComposedPlugin> plugins;
-  for (const Part& part : parts) plugins.push_back({part.role, &part.descriptor, "m:" + part.role});
-  const Status status = check_composition(plugins, host);
-  return status.ok() ? Error{} : status.error();
+Error error_of(const std::string& role, const PluginDescriptor& descriptor) {
+  const ResolvedParams params;
+  const auto contract = compose_one({role, &descriptor, &params, "m:" + role});
+  return contract.ok() ? Error{} : contract.error();
 }
 
-PluginDescriptor attention(const std::string& more) {
-  return made(descriptor_text(more, "test.attention", "attention"));
-}
 PluginDescriptor cache(const std::string& more) {
   return made(descriptor_text(more, "test.cache", "cache"));
 }
 
-TEST(Compose, RequiredTokenComesFromAnotherPlugin) {
-  EXPECT_EQ(error_of({{"attention", attention("provides: \"kv.restore\"")},
-                      {"cache", cache("requires: \"kv.restore\"")}})
-                .id,
-            "");
-  const Error error =
-      error_of({{"attention", attention("")}, {"cache", cache("requires: \"kv.restore\"")}});
-  EXPECT_EQ(error.id, "TENON-P031");
-  EXPECT_EQ(error.where, "m:cache");
-  EXPECT_NE(error.message.find("test.cache (cache)"), std::string::npos);
-  EXPECT_NE(error.found.find("test.attention (attention)"), std::string::npos);
-}
-
-TEST(Compose, OwnTokenDoesNotSatisfyItself) {
-  EXPECT_EQ(error_of({{"cache", cache("requires: \"a.b\" provides: \"a.b\"")}}).id, "TENON-P031");
-}
-
-TEST(Compose, RequiredTokenMayComeFromTheHost) {
-  HostOffer host = host_offer();
-  host.provided = {"kv.restore"};
-  EXPECT_EQ(error_of({{"cache", cache("requires: \"kv.restore\"")}}, host).id, "");
-}
-
-TEST(Compose, ConflictNamesBoth) {
-  const Error error = error_of({{"attention", attention("provides: \"prompt.whole\"")},
-                                {"cache", cache("conflicts: \"prompt.whole\"")}});
-  EXPECT_EQ(error.id, "TENON-P032");
-  EXPECT_NE(error.message.find("test.cache"), std::string::npos);
-  EXPECT_NE(error.message.find("test.attention"), std::string::npos);
-}
-
-TEST(Compose, ATokenOfOneOwnerIsProvidedAndConflictsWithItself) {
-  const std::string one = "provides: \"prefill.axis\" conflicts: \"prefill.axis\"";
-  EXPECT_EQ(error_of({{"cache", cache(one)}}).id, "");
-  EXPECT_EQ(error_of({{"cache", cache(one)}, {"cache", cache(one)}}).id, "TENON-P032");
-}
-
 TEST(Compose, KindMustFitTheRole) {
-  const Error error = error_of({{"scheduler", cache("")}});
+  const Error error = error_of("scheduler", cache(""));
   EXPECT_EQ(error.id, "TENON-P030");
   EXPECT_EQ(error.expected, "kind scheduler");
 }
@@ -70,9 +25,37 @@ TEST(Compose, KindMustFitTheRole) {
 TEST(Compose, HostMustSpeakTheInterfaceAndHaveTheServices) {
   PluginDescriptor future = cache("");
   future.interfaces = {"tenon.cache/9"};
-  EXPECT_EQ(error_of({{"cache", future}}).id, "TENON-P033");
-  EXPECT_EQ(error_of({{"cache", cache("interfaces: \"tenon.cache/9\"")}}).id, "");
-  EXPECT_EQ(error_of({{"cache", cache("services: \"tenon.oracle/1\"")}}).id, "TENON-P034");
+  EXPECT_EQ(error_of("cache", future).id, "TENON-P033");
+  EXPECT_EQ(error_of("cache", cache("interfaces: \"tenon.cache/9\"")).id, "");
+  EXPECT_EQ(error_of("cache", cache("services: \"tenon.oracle/1\"")).id, "TENON-P034");
+}
+
+Contract contract(const std::string& id, const std::string& kind) {
+  return {.role = kind, .kind = kind, .id = id, .version = "1.0.0"};
+}
+
+TEST(Judge, EveryPairIsLookedUp) {
+  const std::vector<Contract> parts = {contract("a.a", "model"), contract("b.b", "backend"),
+                                       contract("c.c", "cache")};
+  CompatibilityRecord record;
+  record.pairs = {{{"a.a 1.0.0", "b.b 1.0.0"}, {true, "x"}},
+                  {{"a.a 1.0.0", "c.c 1.0.0"}, {true, "x"}}};
+  Verdict verdict = judge(parts, {}, record);
+  EXPECT_EQ(verdict.standing(), Standing::kUntested);
+  ASSERT_EQ(verdict.untested.size(), 1u);
+  EXPECT_EQ(verdict.untested[0].a, 1u);
+  EXPECT_EQ(verdict.untested[0].b, 2u);
+  const Error error = untested_error(parts, verdict, "m.textproto");
+  EXPECT_EQ(error.id, "TENON-P066");
+  EXPECT_EQ(error.found, "b.b 1.0.0 with c.c 1.0.0");
+
+  record.pairs[{"b.b 1.0.0", "c.c 1.0.0"}] = {false, "the matrix"};
+  verdict = judge(parts, {}, record);
+  ASSERT_EQ(verdict.conflicts.size(), 1u);
+  EXPECT_EQ(verdict.conflicts[0].parts, (std::vector<std::size_t>{1, 2}));
+  const Error failed = conflict_error(parts, verdict, {});
+  EXPECT_EQ(failed.id, "TENON-P065");
+  EXPECT_NE(failed.message.find("the matrix"), std::string::npos);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 // compute it, what free pages hold, nor on which backend of the contract computes it.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <random>
 
@@ -73,8 +74,9 @@ void choose_scheduler(EngineChoice& choice, std::mt19937& random) {
         "param { key: \"last_chunk\" s: \"" + (random() % 2 == 0 ? "short" : "fill") + "\" } " +
         "param { key: \"whole_when_alone\" b: " + (random() % 2 == 0 ? "true" : "false") + " } ";
   } else {
-    choice.scheduler_params += number("token_budget", pick({1, 2, 7, 64, 100})) +
-                               number("last_budget", pick({0, 0, 5, 32})) +
+    const int budget = pick({1, 2, 7, 64, 100});
+    choice.scheduler_params += number("token_budget", budget) +
+                               number("last_budget", std::min(budget, pick({0, 0, 5, 32}))) +
                                number("budget_prompt", 128);
   }
 }

@@ -1,5 +1,6 @@
 // Every scheduler of the tree under random traces on the real engine: no illegal plan, no leak, no
 // starvation, and each request gets what it gets alone.
+#include <algorithm>
 #include <cstdio>
 
 #include "tests/fixtures/random_traces.h"
@@ -26,11 +27,13 @@ SimulatedChoice random_sarathi(std::mt19937& random) {
 }
 
 SimulatedChoice random_sarathi_serve(std::mt19937& random) {
+  const auto budget = static_cast<std::int64_t>(1 + random() % (random() % 2 == 0 ? 8 : 100));
+  const auto least = static_cast<std::int64_t>(1 + random() % 50);
   return {.scheduler = "tenon.scheduler.sarathi-serve",
-          .params = {number("token_budget", 1 + random() % (random() % 2 == 0 ? 8 : 100)),
+          .params = {number("token_budget", budget),
                      number("max_sequences", 1 + random() % 8),
                      {"watermark", static_cast<double>(random() % 30) / 100, "test"},
-                     number("last_budget", random() % 2 == 0 ? 0 : 1 + random() % 50),
+                     number("last_budget", random() % 2 == 0 ? 0 : std::min(budget, least)),
                      number("budget_stages", 1 + random() % 5),
                      number("budget_prompt", 1 + random() % 300)}};
 }
