@@ -25,6 +25,7 @@ struct EngineChoice {
   std::vector<std::string> plugin_dirs;  // empty: the folder `plugins` beside the binary's own
   std::vector<std::string> adapters;     // NAME, FOLDER or NAME=FOLDER each
   bool one_adapter = true;               // of all requests; false: each names its own
+  bool allow_untested = false;           // run plugins together that were never run together
 };
 
 // What is not given is as the manifest says.
@@ -104,7 +105,25 @@ struct InspectCommand {
   bool json = false;
 };
 struct ManifestCheckCommand {
+  std::vector<std::string> files;
+  std::vector<std::string> plugin_dirs;
+  bool allow_untested = false;
+  bool json = false;  // an object for each file
+};
+struct ManifestExplainCommand {
   std::string file;
+  std::vector<std::string> plugin_dirs;
+  bool json = false;
+};
+struct ManifestDiffCommand {
+  std::string a, b;
+  std::vector<std::string> plugin_dirs;
+  bool json = false;
+};
+struct ManifestLockCommand {
+  std::string file;
+  std::string out;  // empty: stdout
+  bool in_place = false;
   std::vector<std::string> plugin_dirs;
   bool json = false;
 };
@@ -130,7 +149,8 @@ struct ConformCommand {
 using Command =
     std::variant<HelpCommand, VersionCommand, ModelListCommand, ModelPullCommand, RunCommand,
                  ScoreCommand, BenchCommand, ReplayTraceCommand, InspectCommand,
-                 ManifestCheckCommand, PluginListCommand, AdapterListCommand, AdapterLoadCommand,
+                 ManifestCheckCommand, ManifestExplainCommand, ManifestDiffCommand,
+                 ManifestLockCommand, PluginListCommand, AdapterListCommand, AdapterLoadCommand,
                  AdapterRemoveCommand, ConformCommand>;
 
 // TENON-A001 for a command or an option that is unknown, TENON-A002 for one that is used wrongly;
@@ -148,6 +168,9 @@ int run_command(const BenchCommand& command);
 int run_command(const ReplayTraceCommand& command);
 int run_command(const InspectCommand& command);
 int run_command(const ManifestCheckCommand& command);
+int run_command(const ManifestExplainCommand& command);
+int run_command(const ManifestDiffCommand& command);
+int run_command(const ManifestLockCommand& command);
 int run_command(const PluginListCommand& command);
 int run_command(const AdapterListCommand& command);
 int run_command(const AdapterLoadCommand& command);

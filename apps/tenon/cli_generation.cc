@@ -20,6 +20,7 @@ void add_engine_numbers(CLI::App& command, EngineChoice& out) {
   command.add_option("--kv-pages", out.kv_pages, "Pages of 64 tokens for keys and values")
       ->check(CLI::Range(0, kMaxTokens));
   add_plugin_dirs(command, out.plugin_dirs);
+  add_allow_untested(command, out.allow_untested);
 }
 
 void add_adapters(CLI::App& command, EngineChoice& out) {

@@ -26,6 +26,9 @@ struct Parsed {
   ReplayTraceCommand replay_trace;
   InspectCommand inspect;
   ManifestCheckCommand manifest_check;
+  ManifestExplainCommand manifest_explain;
+  ManifestDiffCommand manifest_diff;
+  ManifestLockCommand manifest_lock;
   PluginListCommand plugin_list;
   AdapterListCommand adapter_list;
   AdapterLoadCommand adapter_load;
@@ -44,6 +47,7 @@ CLI::App* add_command(CLI::App& parent, const std::string& name, const std::stri
 
 // The options of a command that loads plugins: where else to look for them.
 void add_plugin_dirs(CLI::App& command, std::vector<std::string>& out);
+void add_allow_untested(CLI::App& command, bool& out);
 // Those of a command that loads an engine.
 void add_engine(CLI::App& command, EngineChoice& out);
 

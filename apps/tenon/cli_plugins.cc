@@ -4,16 +4,56 @@
 namespace tenon::app {
 namespace {
 
+void declare_check(CLI::App& manifest, Parsed& parsed) {
+  ManifestCheckCommand& check = parsed.manifest_check;
+  CLI::App* command = add_command(manifest, "check", "Would this load? Nothing is loaded",
+                                  "manifest check", parsed, &Parsed::manifest_check);
+  command->add_option("FILE", check.files, "Manifests")->required();
+  command->add_flag("--json", check.json, "Print JSON, errors included, an object for each file");
+  add_allow_untested(*command, check.allow_untested);
+  add_plugin_dirs(*command, check.plugin_dirs);
+}
+
+void declare_explain(CLI::App& manifest, Parsed& parsed) {
+  ManifestExplainCommand& explain = parsed.manifest_explain;
+  CLI::App* command =
+      add_command(manifest, "explain", "What each role asks and gives, and what came of it",
+                  "manifest explain", parsed, &Parsed::manifest_explain);
+  command->add_option("FILE", explain.file, "A manifest")->required();
+  command->add_flag("--json", explain.json, "Print JSON, errors included");
+  add_plugin_dirs(*command, explain.plugin_dirs);
+}
+
+void declare_diff(CLI::App& manifest, Parsed& parsed) {
+  ManifestDiffCommand& diff = parsed.manifest_diff;
+  CLI::App* command = add_command(manifest, "diff", "What differs between two, defaults included",
+                                  "manifest diff", parsed, &Parsed::manifest_diff);
+  command->add_option("A", diff.a, "A manifest")->required();
+  command->add_option("B", diff.b, "Another")->required();
+  command->add_flag("--json", diff.json, "Print JSON, errors included");
+  add_plugin_dirs(*command, diff.plugin_dirs);
+}
+
+void declare_lock(CLI::App& manifest, Parsed& parsed) {
+  ManifestLockCommand& lock = parsed.manifest_lock;
+  CLI::App* command = add_command(manifest, "lock", "Pin versions, libraries and the model",
+                                  "manifest lock", parsed, &Parsed::manifest_lock);
+  command->add_option("FILE", lock.file, "A manifest")->required();
+  CLI::Option* out = command->add_option("-o,--out", lock.out, "Write here instead of to stdout");
+  out->type_name("FILE");
+  command->add_flag("--in-place", lock.in_place, "Write over the file itself")->excludes(out);
+  command->add_flag("--json", lock.json, "Print what was pinned as JSON, errors included");
+  add_plugin_dirs(*command, lock.plugin_dirs);
+}
+
 void declare_manifest(CLI::App& app, Parsed& parsed) {
-  CLI::App* manifest = app.add_subcommand("manifest", "Manifests: check");
+  CLI::App* manifest = app.add_subcommand("manifest", "Manifests: check, explain, diff, lock");
   manifest->footer(std::string(examples_of("manifest")));
   manifest->require_subcommand(1);
-  ManifestCheckCommand& check = parsed.manifest_check;
-  CLI::App* checked = add_command(*manifest, "check", "Would this load? Nothing is loaded",
-                                  "manifest check", parsed, &Parsed::manifest_check);
-  checked->add_option("FILE", check.file, "A manifest")->required();
-  checked->add_flag("--json", check.json, "Print JSON, errors included");
-  add_plugin_dirs(*checked, check.plugin_dirs);
+  declare_check(*manifest, parsed);
+  declare_explain(*manifest, parsed);
+  declare_diff(*manifest, parsed);
+  declare_lock(*manifest, parsed);
 }
 
 void declare_plugin(CLI::App& app, Parsed& parsed) {
@@ -34,6 +74,11 @@ void add_plugin_dirs(CLI::App& command, std::vector<std::string>& out) {
   command.add_option("--plugins", out, "A folder of plugins; may be repeated")
       ->type_name("DIR")
       ->take_all();
+}
+
+void add_allow_untested(CLI::App& command, bool& out) {
+  command.add_flag("--allow-untested", out,
+                   "Plugins may run together that were never run together");
 }
 
 void declare_plugins(CLI::App& app, Parsed& parsed) {

@@ -98,7 +98,7 @@ int run_command(const AdapterLoadCommand& command) {
       read_adapters({command.name.empty() ? folder : command.name + "=" + folder}, *manifest);
   if (!wish.ok()) return fail(wish.error());
   add_adapters(*wish, *manifest);
-  const auto session = open_session(std::move(*manifest), command.engine.plugin_dirs);
+  const auto session = open_session(std::move(*manifest), command.engine);
   if (!session.ok()) return fail(session.error());
   const auto store = AdapterStore::open();
   if (!store.ok()) return fail(store.error());

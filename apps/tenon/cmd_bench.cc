@@ -144,7 +144,7 @@ Result<std::pair<Summary, Summary>> run_bench(const BenchCommand& command) {
   TENON_ASSIGN(const AdapterWish wish, read_adapters(command.engine.adapters, manifest, false));
   add_adapters(wish, manifest);
   TENON_ASSIGN(const std::unique_ptr<Session> session,
-               open_session(std::move(manifest), command.engine.plugin_dirs));
+               open_session(std::move(manifest), command.engine));
   Bench bench(command, *session->engine, wish.names);
   TENON_TRY(bench.warm_up());
   std::vector<double> prefill, decode;

@@ -20,7 +20,10 @@ COMMANDS
   tenon bench                   measure prompt reading and generation
   tenon replay-trace FILE       requests over time, and how long they took
   tenon inspect FILE            what a plugin, a model or a manifest contains
-  tenon manifest check FILE     would this load? nothing is loaded
+  tenon manifest check FILE...  would this load? nothing is loaded
+  tenon manifest explain FILE   what each role asks and gives, and what to change
+  tenon manifest diff A B       what differs between two, defaults included
+  tenon manifest lock FILE      pin versions, libraries and the model
   tenon plugin list             the plugins that a manifest can name
   tenon conform FILE.so         hold a plugin to what the boundary asks of it
   tenon model list              the models known by name, and which are here
@@ -62,7 +65,7 @@ DOCUMENTATION
   docs/use                      running, manifests, models, adapters
 )";
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 13> kExamples = {{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 17> kExamples = {{
     {"adapter", R"(
 An adapter changes the model for the requests that name it. It is a folder with adapter_config.json
 and adapter_model.safetensors, as PEFT writes it.
@@ -153,6 +156,38 @@ Examples:
     {"manifest", R"(
 Example:
   tenon manifest check apps/manifests/every-parameter.textproto
+)"},
+    {"manifest check", R"(
+The verdict is ok, ok-degraded (it works, and what is lost is said), untested (plugins that were
+never run together) or conflict. Exit code 0 for the first two, and for untested with
+--allow-untested. The model's file is looked into where it is here; nothing is fetched.
+docs/operate/contracts.md says how to read a verdict.
+
+Examples:
+  tenon manifest check serve.textproto
+  tenon manifest check apps/manifests/*.textproto --json
+)"},
+    {"manifest explain", R"(
+Each claim of each plugin with its condition and what came of it; of a conflict the smallest set of
+roles that cannot stand together, and each change that would resolve it.
+
+Example:
+  tenon manifest explain serve.textproto
+)"},
+    {"manifest diff", R"(
+Compared is what would run: a parameter that is written and one that is the default are the same.
+
+Example:
+  tenon manifest diff apps/manifests/default.textproto apps/manifests/sarathi.textproto
+)"},
+    {"manifest lock", R"(
+Each role gets its exact version and its library's path and SHA-256, the model its SHA-256 where the
+file is here. Comments and layout of the file are lost. Paths become absolute where the result stands
+in another folder.
+
+Examples:
+  tenon manifest lock serve.textproto -o serve.lock.textproto
+  tenon manifest lock serve.textproto --in-place
 )"},
     {"plugin", R"(
 Example:

@@ -16,12 +16,25 @@
 #include "apps/tenon/progress.h"
 #include "core/base/hash.h"
 #include "core/base/log.h"
-#include "core/plugin/assembly.h"
+#include "core/plugin/verdict_text.h"
 
 namespace fs = std::filesystem;
 
 namespace tenon::app {
 namespace {
+
+Status check_pinned_model(const ManifestModel& model, const std::string& path) {
+  if (model.sha256.empty()) return {};
+  TENON_ASSIGN(const std::string found, sha256_file(path));
+  if (found == model.sha256) return {};
+  return Error{.code = Code::kFailedPrecondition,
+               .id = "TENON-A031",
+               .message = "the model file is not the one that the manifest pins",
+               .where = model.where,
+               .found = path + ": sha256 " + found,
+               .expected = "sha256 " + model.sha256,
+               .fix = "use the pinned file, or change model.sha256"};
+}
 
 bool looks_like_file(const std::string& model) {
   return model.find('/') != std::string::npos || model.ends_with(".gguf");
@@ -35,8 +48,9 @@ std::string default_plugin_dir() {
   return (binary.parent_path().parent_path() / "plugins").string();
 }
 
-Result<PluginCatalog> open_catalog(const std::vector<std::string>& directories) {
+Result<PluginCatalog> open_catalog(const std::vector<std::string>& directories, bool without_pins) {
   TENON_ASSIGN(HostConfig host, find_host_config());
+  if (without_pins) host.require_pins = false;
   // In production nothing but the installation's own unless the operator says so.
   if (host.production && host.plugin_directories.empty())
     host.plugin_directories.push_back(default_plugin_dir());
@@ -83,36 +97,64 @@ Result<std::string> find_model_file(const Manifest& manifest) {
     TENON_ASSIGN(path, ensure_model(model.name,
                                     [&](const PullProgress& progress) { display.show(progress); }));
   }
-  if (model.sha256.empty()) return path;
-  TENON_ASSIGN(const std::string found, sha256_file(path));
-  if (found == model.sha256) return path;
-  return Error{.code = Code::kFailedPrecondition,
-               .id = "TENON-A031",
-               .message = "the model file is not the one that the manifest pins",
-               .where = model.where,
-               .found = path + ": sha256 " + found,
-               .expected = "sha256 " + model.sha256,
-               .fix = "use the pinned file, or change model.sha256"};
+  TENON_TRY(check_pinned_model(model, path));
+  return path;
+}
+
+Result<std::optional<std::string>> model_at_hand(const Manifest& manifest) {
+  const ManifestModel& model = manifest.model;
+  std::string path;
+  if (model.file.empty()) {
+    Result<KnownModel> known = find_model(model.name);
+    if (!known.ok()) {
+      Error error = known.take_error();
+      error.where = model.where;
+      return error;
+    }
+    const auto store = ModelStore::open();
+    if (!store.ok() || !store->has(*known)) return std::optional<std::string>();
+    path = store->path_of(*known);
+  } else {
+    path = manifest_path(manifest, model.file);
+    std::error_code error;
+    if (!fs::exists(path, error))
+      return Error{.code = Code::kNotFound,
+                   .id = "TENON-M030",
+                   .message = "the model's file is not there",
+                   .where = model.where,
+                   .found = path,
+                   .fix = "paths are relative to the manifest's folder"};
+  }
+  TENON_TRY(check_pinned_model(model, path));
+  return std::optional<std::string>(path);
+}
+
+Status check_assembly(const Assembly& assembly, const Manifest& manifest,
+                      const PluginCatalog& catalog, bool allow_untested) {
+  TENON_TRY(check_conflicts(assembly, catalog));
+  if (assembly.verdict.untested.empty() || allow_untested || catalog.host().allow_untested)
+    return {};
+  return untested_error(assembly.contracts, assembly.verdict, manifest.source);
 }
 
 Result<std::unique_ptr<Session>> open_session(const EngineChoice& choice) {
   TENON_ASSIGN(Manifest manifest, choose_manifest(choice));
   TENON_ASSIGN(AdapterWish wish, read_adapters(choice.adapters, manifest, choice.one_adapter));
   add_adapters(wish, manifest);
-  TENON_ASSIGN(std::unique_ptr<Session> session,
-               open_session(std::move(manifest), choice.plugin_dirs));
+  TENON_ASSIGN(std::unique_ptr<Session> session, open_session(std::move(manifest), choice));
   session->adapters = std::move(wish);
   return session;
 }
 
-Result<std::unique_ptr<Session>> open_session(Manifest manifest,
-                                              const std::vector<std::string>& plugin_dirs) {
+Result<std::unique_ptr<Session>> open_session(Manifest manifest, const EngineChoice& choice) {
   auto session = std::make_unique<Session>();
   session->manifest = std::move(manifest);
-  TENON_ASSIGN(session->catalog, open_catalog(plugin_dirs));
+  TENON_ASSIGN(session->catalog, open_catalog(choice.plugin_dirs));
   // Before a model is fetched: a manifest that cannot work should not cost a download.
-  TENON_ASSIGN(const std::vector<ChosenPlugin> chosen,
-               choose_plugins(session->manifest, session->catalog));
+  TENON_ASSIGN(const Assembly assembly, assemble(session->manifest, session->catalog));
+  TENON_TRY(check_assembly(assembly, session->manifest, session->catalog, choice.allow_untested));
+  for (const Degradation& each : assembly.verdict.degraded)
+    log(Severity::kWarning, "plugin", "degraded: " + degradation_text(assembly.contracts, each));
   TENON_ASSIGN(session->model_path, find_model_file(session->manifest));
   TENON_ASSIGN(session->engine,
                LoadedEngine::load(session->manifest, session->catalog, session->model_path));

@@ -14,6 +14,7 @@
 #include "core/format/chat_template.h"
 #include "core/load/loaded_engine.h"
 #include "core/manifest/manifest.h"
+#include "core/plugin/assembly.h"
 #include "core/plugin/catalog.h"
 
 namespace tenon::app {
@@ -29,8 +30,10 @@ struct Session {
 // The folder of the plugins that belong to this program.
 std::string default_plugin_dir();
 
-// Plugins of the folders, and those built in. Broken files are reported once, as warnings.
-Result<PluginCatalog> open_catalog(const std::vector<std::string>& directories);
+// Plugins of the folders, and those built in. Broken files are reported once, as warnings. With
+// `without_pins` a manifest may lack the pins that this host otherwise wants: to write them.
+Result<PluginCatalog> open_catalog(const std::vector<std::string>& directories,
+                                   bool without_pins = false);
 
 // The manifest with the changes asked for. The built-in one is apps/manifests/default.textproto.
 Result<Manifest> choose_manifest(const EngineChoice& choice);
@@ -39,10 +42,19 @@ Result<Manifest> choose_manifest(const EngineChoice& choice);
 // manifest's sha256. TENON-A031: another file.
 Result<std::string> find_model_file(const Manifest& manifest);
 
+// The same where it is here already: none when it is a known model that was not fetched yet.
+// TENON-M030: the file that the manifest names is not there.
+Result<std::optional<std::string>> model_at_hand(const Manifest& manifest);
+
+// Do the plugins fit, and were they run together? TENON-P066 unless `allow_untested` or the host's
+// configuration says that this may be.
+Status check_assembly(const Assembly& assembly, const Manifest& manifest,
+                      const PluginCatalog& catalog, bool allow_untested);
+
+// What is degraded is said once, as warnings.
 Result<std::unique_ptr<Session>> open_session(const EngineChoice& choice);
-// For a command that changes the manifest further.
-Result<std::unique_ptr<Session>> open_session(Manifest manifest,
-                                              const std::vector<std::string>& plugin_dirs);
+// For a command that has chosen the manifest already, and changed it.
+Result<std::unique_ptr<Session>> open_session(Manifest manifest, const EngineChoice& choice);
 
 // The model file's own; none when it has none.
 Result<std::optional<ChatTemplate>> chat_template_of(const LoadedEngine& engine);

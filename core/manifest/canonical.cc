@@ -121,7 +121,25 @@ void write_sampling(Writer& out, const ManifestSampling& sampling) {
   out.close();
 }
 
+template <class Role, class Whole>
+std::vector<Role*> roles_of(Whole& manifest) {
+  std::vector<Role*> out = {&manifest.network, &manifest.backend, &manifest.attention,
+                            &manifest.scheduler};
+  for (Role& role : manifest.cache) out.push_back(&role);
+  for (auto* role : {&manifest.adapter, &manifest.tp, &manifest.comm})
+    if (*role) out.push_back(&**role);
+  return out;
+}
+
 }  // namespace
+
+std::vector<ManifestRole*> manifest_roles(Manifest& manifest) {
+  return roles_of<ManifestRole>(manifest);
+}
+
+std::vector<const ManifestRole*> manifest_roles(const Manifest& manifest) {
+  return roles_of<const ManifestRole>(manifest);
+}
 
 std::string param_value_text(const ParamValue& value) {
   if (const bool* b = std::get_if<bool>(&value)) return *b ? "true" : "false";
@@ -137,13 +155,7 @@ std::string canonical_text(const Manifest& manifest) {
   out.text("name", manifest.model.name);
   out.text("sha256", manifest.model.sha256);
   out.close();
-  write_role(out, manifest.network);
-  write_role(out, manifest.backend);
-  write_role(out, manifest.attention);
-  write_role(out, manifest.scheduler);
-  for (const ManifestRole& role : manifest.cache) write_role(out, role);
-  for (const auto* role : {&manifest.adapter, &manifest.tp, &manifest.comm})
-    if (*role) write_role(out, **role);
+  for (const ManifestRole* role : manifest_roles(manifest)) write_role(out, *role);
   for (const ManifestAdapter& adapter : manifest.adapters) {
     out.open("adapters");
     out.text("name", adapter.name);

@@ -200,12 +200,7 @@ Status check_ranks(const Manifest& manifest) {
 
 Status check_manifest(const Manifest& manifest, const PlaceOf& place_of) {
   TENON_TRY(check_model(manifest.model));
-  for (const ManifestRole* role :
-       {&manifest.network, &manifest.backend, &manifest.attention, &manifest.scheduler})
-    TENON_TRY(check_role(*role));
-  for (const ManifestRole& role : manifest.cache) TENON_TRY(check_role(role));
-  for (const auto* role : {&manifest.adapter, &manifest.tp, &manifest.comm})
-    if (*role) TENON_TRY(check_role(**role));
+  for (const ManifestRole* role : manifest_roles(manifest)) TENON_TRY(check_role(*role));
   TENON_TRY(check_adapters(manifest));
   TENON_TRY(check_ranks(manifest));
   TENON_TRY(check_engine(manifest.engine, place_of));

@@ -95,6 +95,11 @@ struct Manifest {
 Result<Manifest> load_manifest(const std::string& path);
 Result<Manifest> parse_manifest(std::string_view text, const std::string& name);
 
+// The roles that are filled, in the order network, backend, attention, scheduler, caches, adapter,
+// tp, comm.
+std::vector<ManifestRole*> manifest_roles(Manifest& manifest);
+std::vector<const ManifestRole*> manifest_roles(const Manifest& manifest);
+
 // A path of the manifest, made relative to the manifest's own folder.
 std::string manifest_path(const Manifest& manifest, const std::string& path);
 

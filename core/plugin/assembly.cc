@@ -51,15 +51,6 @@ Status check_pin(const ManifestRole& role, const PluginFile& file, const HostCon
                .fix = "tenon manifest lock writes the pins; require_pins is set by " + host.source};
 }
 
-std::vector<const ManifestRole*> roles_of(const Manifest& manifest) {
-  std::vector<const ManifestRole*> roles = {&manifest.network, &manifest.backend,
-                                            &manifest.attention, &manifest.scheduler};
-  for (const ManifestRole& role : manifest.cache) roles.push_back(&role);
-  for (const auto* role : {&manifest.adapter, &manifest.tp, &manifest.comm})
-    if (*role) roles.push_back(&**role);
-  return roles;
-}
-
 // What engine.deterministic means: nobody gives other bits on purpose, nobody is silent about it.
 Contract asked_by(const Manifest& manifest) {
   Contract out{
@@ -74,7 +65,7 @@ Contract asked_by(const Manifest& manifest) {
 Result<Assembly> assemble(const Manifest& manifest, PluginCatalog& catalog,
                           const CompatibilityRecord& record, const HostOffer& host) {
   Assembly out;
-  for (const ManifestRole* role : roles_of(manifest)) {
+  for (const ManifestRole* role : manifest_roles(manifest)) {
     TENON_ASSIGN(const PluginFile* file,
                  role->library ? pinned_file(manifest, *role, catalog)
                                : catalog.find(role->plugin, role->version, role->where));

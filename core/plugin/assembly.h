@@ -25,8 +25,7 @@ struct Assembly {
   Verdict verdict;
 };
 
-// In the order network, backend, attention, scheduler, caches, adapter, tp, comm; the last three
-// only where the manifest has them. A library that the manifest pins enters the catalog. Errors are
+// In the order of manifest_roles(). A library that the manifest pins enters the catalog. Errors are
 // those of the parts, each by itself, and TENON-P024: a pinned file has another sha256; P025: it is
 // another plugin; P026: the host wants pins and the manifest has none.
 Result<Assembly> assemble(const Manifest& manifest, PluginCatalog& catalog,

@@ -93,12 +93,22 @@ Error conflict_error(std::span<const Contract> contracts, const Verdict& verdict
   return error;
 }
 
+std::string pair_text(std::span<const Contract> contracts, const UntestedPair& pair) {
+  const auto text = [&](std::size_t part) {
+    return contracts[part].id + " " + contracts[part].version;
+  };
+  return text(pair.a) + " with " + text(pair.b);
+}
+
+std::string degradation_text(std::span<const Contract> contracts, const Degradation& each) {
+  return contracts[each.part].name() + " " + each.said + ": " + each.reason + " (" + each.because +
+         ")";
+}
+
 Error untested_error(std::span<const Contract> contracts, const Verdict& verdict,
                      const std::string& where) {
   std::vector<std::string> pairs;
-  for (const UntestedPair& pair : verdict.untested)
-    pairs.push_back(contracts[pair.a].id + " " + contracts[pair.a].version + " with " +
-                    contracts[pair.b].id + " " + contracts[pair.b].version);
+  for (const UntestedPair& pair : verdict.untested) pairs.push_back(pair_text(contracts, pair));
   return Error{.code = Code::kFailedPrecondition,
                .id = "TENON-P066",
                .message = "plugins of this manifest were never run together",

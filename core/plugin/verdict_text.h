@@ -21,6 +21,12 @@ std::string roles_text(std::span<const Contract> contracts, const std::vector<st
 Error conflict_error(std::span<const Contract> contracts, const Verdict& verdict,
                      const std::vector<std::string>& fixes);
 
+// "tenon.cache.prefix 0.1.0 with tenon.adapter.lora 0.1.0"
+std::string pair_text(std::span<const Contract> contracts, const UntestedPair& pair);
+
+// "tenon.cache.prefix (cache) avoids x: what is lost (who brings it about)"
+std::string degradation_text(std::span<const Contract> contracts, const Degradation& each);
+
 // TENON-P066.
 Error untested_error(std::span<const Contract> contracts, const Verdict& verdict,
                      const std::string& where);

@@ -3,9 +3,9 @@
 // docs/reference/compatibility.json says of these pairs was run here.
 #include <gtest/gtest.h>
 
+#include "core/conform/tiny_adapter.h"
+#include "core/conform/tiny_model.h"
 #include "tests/fixtures/engines.h"
-#include "tests/fixtures/tiny_adapter.h"
-#include "tests/fixtures/tiny_model.h"
 
 namespace tenon {
 namespace {
