@@ -41,7 +41,7 @@ class Reader {
     skip();
     const auto end = std::find_if_not(rest_.begin(), rest_.end(), is_word);
     const auto size = static_cast<std::size_t>(end - rest_.begin());
-    const std::string out(rest_.substr(0, size));
+    std::string out(rest_.substr(0, size));
     rest_.remove_prefix(size);
     return out;
   }

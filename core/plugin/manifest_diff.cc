@@ -50,7 +50,7 @@ void add_plugin(Facts& facts, const std::string& name, const ChosenPlugin& plugi
 
 // The core's own fields, from the canonical text: a line each, in blocks of one depth.
 void add_fields(Facts& facts, const Manifest& manifest) {
-  static const std::set<std::string> kBlocks = {"model", "engine", "sampling"};
+  static const std::set<std::string> blocks = {"model", "engine", "sampling"};
   const std::string text = canonical_text(manifest);
   std::string block;
   for (std::size_t at = 0; at < text.size();) {
@@ -60,7 +60,7 @@ void add_fields(Facts& facts, const Manifest& manifest) {
     if (line.ends_with(" {") && line.front() != ' ') {
       block = line.substr(0, line.size() - 2);
     } else if (const std::size_t colon = line.find(": ");
-               colon != std::string::npos && kBlocks.contains(block)) {
+               colon != std::string::npos && blocks.contains(block)) {
       facts.add(block + " " + line.substr(2, colon - 2), line.substr(colon + 2));
     }
   }

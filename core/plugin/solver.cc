@@ -83,9 +83,9 @@ class Solver {
   }
 
   const std::vector<Provision>& of(const std::string& token) const {
-    static const std::vector<Provision> kNone;
+    static const std::vector<Provision> none;
     const auto at = provided_.find(token);
-    return at == provided_.end() ? kNone : at->second;
+    return at == provided_.end() ? none : at->second;
   }
 
   std::string text_of(const Provision& provision) const {
@@ -251,12 +251,13 @@ std::vector<Conflict> minimal(std::vector<Conflict> conflicts) {
         causes.push_back(std::move(cause));
   }
   std::vector<Conflict> out;
-  for (auto& [parts, causes] : by_parts) {
+  for (auto& entry : by_parts) {
+    const std::vector<std::size_t>& parts = entry.first;
     const bool has_smaller = std::any_of(by_parts.begin(), by_parts.end(), [&](const auto& other) {
       return other.first.size() < parts.size() &&
              std::includes(parts.begin(), parts.end(), other.first.begin(), other.first.end());
     });
-    if (!has_smaller) out.push_back({parts, std::move(causes)});
+    if (!has_smaller) out.push_back({parts, std::move(entry.second)});
   }
   return out;
 }

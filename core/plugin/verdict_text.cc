@@ -38,7 +38,7 @@ std::string names_text(std::span<const Contract> contracts, const std::vector<st
 
 std::string cause_text(std::span<const Contract> contracts, const Cause& cause) {
   const Contract& first = contracts[cause.said.front().part];
-  const std::string asks = first.name() + " " + cause.said.front().text;
+  std::string asks = first.name() + " " + cause.said.front().text;
   switch (cause.kind) {
     case CauseKind::kMissing:
       return asks + ", which nothing here provides";

@@ -61,7 +61,8 @@ TEST(Cli, ListsModelsWithoutTouchingTheDisk) {
 }
 
 TEST(Cli, TheReadyManifestsFitTheBuiltPlugins) {
-  for (const std::string name : {"default", "every-parameter", "lora", "sarathi", "sarathi-serve", "tp"}) {
+  for (const std::string name :
+       {"default", "every-parameter", "lora", "sarathi", "sarathi-serve", "tp"}) {
     const ChildResult result =
         tenon({"manifest", "check", TENON_SOURCE_DIR "/apps/manifests/" + name + ".textproto"});
     EXPECT_EQ(result.exit_code, 0) << result.output;
