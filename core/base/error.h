@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace tenon {
@@ -41,6 +42,8 @@ struct Error {
 
   // "TENON-F003 model.gguf@24: message; found x; expected y; fix: z"
   std::string to_string() const;
+  // The parts of such a text again; a text without an id gives a message alone.
+  static Error from_string(Code code, std::string_view text);
 };
 
 template <class T>

@@ -9,15 +9,11 @@ void PluginCall::set_error(tenon_call* call, tenon_status, const char* text, uin
 // A core error that has travelled through the plugin (a service failed, the plugin passed the
 // message on) keeps its id.
 Status PluginCall::fail(tenon_status code) {
-  Error error{.code = static_cast<Code>(code), .id = "TENON-P900"};
-  error.message = message_.empty() ? "the plugin failed without a message" : message_;
-  if (message_.starts_with("TENON-") && message_.size() > 10) {
-    error.id = message_.substr(0, 10);
-    const std::size_t at = message_.find_first_not_of(": ", 10);
-    error.message = at == std::string::npos ? message_ : message_.substr(at);
-  } else {
-    error.where = (owner_ != nullptr ? *owner_ + " " : std::string()) + what_;
-  }
+  Error error = Error::from_string(static_cast<Code>(code), message_);
+  if (!error.id.empty()) return error;
+  error.id = "TENON-P900";
+  error.where = (owner_ != nullptr ? *owner_ + " " : std::string()) + what_;
+  if (message_.empty()) error.message = "the plugin failed without a message";
   return error;
 }
 

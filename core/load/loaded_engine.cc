@@ -36,9 +36,12 @@ Status add_builtin_plugins(PluginCatalog& catalog) {
 
 // Members are in the order in which each needs the ones above it; they go in the reverse.
 struct LoadedEngine::State {
-  State(const Manifest& manifest, GgufFile opened, Tokenizer read)
-      : manifest(manifest), file(std::move(opened)), tokenizer(std::move(read)) {}
+  State(const Manifest& manifest, GgufFile opened, Tokenizer read, const LoadOptions& options)
+      : manifest(manifest), file(std::move(opened)), tokenizer(std::move(read)) {
+    if (options.check_boundary) boundary = std::make_unique<iface::Boundary>();
+  }
 
+  Status load(PluginCatalog& catalog, Clock::time_point start);
   Status open_plugins(PluginCatalog& catalog);
   Status open_shared(const ChosenPlugin& plugin);
   Status declare_model();
@@ -50,6 +53,7 @@ struct LoadedEngine::State {
   Manifest manifest;
   GgufFile file;
   Tokenizer tokenizer;
+  std::unique_ptr<iface::Boundary> boundary;  // null: calls are not checked
   std::vector<std::unique_ptr<Rank>> ranks;
   std::deque<PluginInstance> shared;  // scheduler, caches, adapter, comm: one for all ranks
   iface::Scheduler scheduler;
@@ -88,9 +92,9 @@ Status LoadedEngine::State::open_plugins(PluginCatalog& catalog) {
                  .expected = "at most " + std::to_string(kMostCaches)};
   const auto n = static_cast<std::uint32_t>(manifest.engine.ranks);
   for (std::uint32_t rank = 0; rank < n; ++rank) {
-    ranks.push_back(
-        std::make_unique<Rank>(Rank::Place{rank, n}, &file, threads_of_a_rank(manifest.engine),
-                               static_cast<std::uint32_t>(manifest.engine.stripes_per_thread)));
+    ranks.push_back(std::make_unique<Rank>(
+        Rank::Place{rank, n}, &file, threads_of_a_rank(manifest.engine),
+        static_cast<std::uint32_t>(manifest.engine.stripes_per_thread), boundary.get()));
     TENON_TRY(ranks.back()->open(chosen));
   }
   for (const ChosenPlugin& plugin : chosen) TENON_TRY(open_shared(plugin));
@@ -111,9 +115,10 @@ Status LoadedEngine::State::open_shared(const ChosenPlugin& plugin) {
   if (plugin.role != "scheduler" && plugin.role != "cache" && plugin.role != "adapter" &&
       plugin.role != "comm")
     return {};
+  const Rank::Seat seat = first().seat(plugin.file->descriptor.id);
   TENON_ASSIGN(PluginInstance made,
                PluginInstance::create(*plugin.file, ResolvedParams(plugin.params.values()),
-                                      first().host(plugin.file->descriptor.id)));
+                                      *seat.host, seat.party));
   const PluginInstance& instance = shared.emplace_back(std::move(made));
   if (plugin.role == "scheduler") {
     TENON_ASSIGN(scheduler,
@@ -131,7 +136,7 @@ Status LoadedEngine::State::open_shared(const ChosenPlugin& plugin) {
     comm = made_comm;
     for (std::uint32_t rank = 0; rank < ranks.size(); ++rank)
       TENON_TRY(comm->attach(rank, static_cast<std::uint32_t>(ranks.size()),
-                             &ranks[rank]->host(instance.id())));
+                             &ranks[rank]->host_for(seat.party, instance.id())));
   }
   return {};
 }
@@ -216,7 +221,7 @@ void LoadedEngine::State::make_engine() {
     executors.push_back(&rank->executor());
     backends.push_back(rank->backend());
   }
-  group.emplace(std::move(executors), comm ? &*comm : nullptr);
+  group.emplace(std::move(executors), comm ? &*comm : nullptr, boundary.get());
   EngineParts parts{first().model().decoder.vocabulary,
                     &tokenizer,
                     scheduler,
@@ -239,24 +244,36 @@ LoadedEngine::~LoadedEngine() = default;
 
 Result<std::unique_ptr<LoadedEngine>> LoadedEngine::load(const Manifest& manifest,
                                                          PluginCatalog& catalog,
-                                                         const std::string& model_path) {
+                                                         const std::string& model_path,
+                                                         const LoadOptions& options) {
   Clock::time_point start = Clock::now();
   TENON_ASSIGN(GgufFile file, GgufFile::open(model_path));
   TENON_ASSIGN(Tokenizer tokenizer, Tokenizer::from_gguf(file));
-  auto state = std::make_unique<State>(manifest, std::move(file), std::move(tokenizer));
-  TENON_TRY(state->open_plugins(catalog));
-  state->times.plugins = seconds_since(start);
-  TENON_TRY(state->declare_model());
-  state->times.declare = seconds_since(start);
-  for (const auto& rank : state->ranks) TENON_TRY(rank->load_weights());
+  auto state = std::make_unique<State>(manifest, std::move(file), std::move(tokenizer), options);
+  Status loaded = state->load(catalog, start);
+  if (state->boundary != nullptr) {
+    // What a call without a status has found comes before what followed from it.
+    if (std::optional<Error> misuse = state->boundary->take_misuse()) return std::move(*misuse);
+    state->boundary->loaded();
+  }
+  TENON_TRY(std::move(loaded));
+  return std::unique_ptr<LoadedEngine>(new LoadedEngine(std::move(state)));
+}
+
+Status LoadedEngine::State::load(PluginCatalog& catalog, Clock::time_point start) {
+  TENON_TRY(open_plugins(catalog));
+  times.plugins = seconds_since(start);
+  TENON_TRY(declare_model());
+  times.declare = seconds_since(start);
+  for (const auto& rank : ranks) TENON_TRY(rank->load_weights());
   // Caches live in this process and so does the file: its path and layout identify the weights.
-  state->cache_seed = hash_text(state->file.path(), state->cache_seed);
-  state->times.weights = seconds_since(start);
-  TENON_TRY(state->make_adapters());
-  state->times.adapters = seconds_since(start);
+  cache_seed = hash_text(file.path(), cache_seed);
+  times.weights = seconds_since(start);
+  TENON_TRY(make_adapters());
+  times.adapters = seconds_since(start);
   try {  // a file may claim a context whose tables no machine holds
-    TENON_TRY(state->make_memory());
-    state->make_engine();
+    TENON_TRY(make_memory());
+    make_engine();
   } catch (const std::system_error& error) {
     return Error{.code = Code::kResourceExhausted,
                  .id = "TENON-R072",
@@ -267,11 +284,11 @@ Result<std::unique_ptr<LoadedEngine>> LoadedEngine::load(const Manifest& manifes
     return Error{.code = Code::kResourceExhausted,
                  .id = "TENON-R059",
                  .message = "no memory for the engine's tables",
-                 .found = "a context of " + std::to_string(state->context) + " tokens",
+                 .found = "a context of " + std::to_string(context) + " tokens",
                  .fix = "lower engine.context or engine.kv_pages"};
   }
-  state->times.memory = seconds_since(start);
-  return std::unique_ptr<LoadedEngine>(new LoadedEngine(std::move(state)));
+  times.memory = seconds_since(start);
+  return {};
 }
 
 Engine& LoadedEngine::engine() { return *state_->engine; }

@@ -10,6 +10,7 @@
 #include "core/base/stripe_pool.h"
 #include "core/format/gguf.h"
 #include "core/format/tokenizer.h"
+#include "core/iface/boundary.h"
 #include "core/load/kv_budget.h"
 #include "core/manifest/manifest.h"
 #include "core/plugin/catalog.h"
@@ -24,6 +25,11 @@ Status add_builtin_plugins(PluginCatalog& catalog);
 // Sets what is given; leaves the rest.
 void apply_sampling(const ManifestSampling& given, RequestSpec& spec);
 
+struct LoadOptions {
+  // Every call between the core and a plugin goes through the checking proxy: docs/operate.
+  bool check_boundary = iface::checks_boundary();
+};
+
 struct LoadTimes {  // seconds
   double plugins = 0, declare = 0, weights = 0, memory = 0, adapters = 0;
 };
@@ -34,7 +40,8 @@ class LoadedEngine {
   // whatever descriptors, metadata and shapes can tell.
   static Result<std::unique_ptr<LoadedEngine>> load(const Manifest& manifest,
                                                     PluginCatalog& catalog,
-                                                    const std::string& model_path);
+                                                    const std::string& model_path,
+                                                    const LoadOptions& options = {});
   ~LoadedEngine();
 
   Engine& engine();

@@ -21,8 +21,9 @@ Status too_early() {
 }  // namespace
 
 Rank::Rank(Place place, const GgufFile* file, std::uint32_t threads,
-           std::uint32_t stripes_per_thread)
+           std::uint32_t stripes_per_thread, iface::Boundary* boundary)
     : place_(place),
+      boundary_(boundary),
       builder_(file),
       pool_(threads, stripes_per_thread),
       threads_table_(iface::make_threads_table(&threads_)),
@@ -66,22 +67,31 @@ Status Rank::RanksProvider::all_reduce(Tensor* in, Tensor** out) {
 }
 
 const void* Rank::service(void* ctx, const char* id) {
-  Rank& rank = *static_cast<HostOf*>(ctx)->rank;
+  const HostOf& host = *static_cast<HostOf*>(ctx);
+  const Rank& rank = *host.rank;
+  if (!iface::get_service_may_pass(host.party, id)) return nullptr;
   const std::string_view wanted = id;
-  if (wanted == TENON_THREADS_ID) return &rank.threads_table_;
-  if (wanted == TENON_OPS_ID) return &rank.ops_table_;
-  if (wanted == TENON_BUILDER_ID) return &rank.builder_table_;
-  if (wanted == TENON_RANKS_ID) return &rank.ranks_table_;
+  if (wanted == TENON_THREADS_ID) return iface::check_service(host.party, &rank.threads_table_);
+  if (wanted == TENON_OPS_ID) return iface::check_service(host.party, &rank.ops_table_);
+  if (wanted == TENON_BUILDER_ID) return iface::check_service(host.party, &rank.builder_table_);
+  if (wanted == TENON_RANKS_ID) return iface::check_service(host.party, &rank.ranks_table_);
   return nullptr;
 }
 
 void Rank::write_log(void* ctx, std::int32_t severity, tenon_str message) {
-  log(static_cast<Severity>(std::clamp(severity, 0, 3)), static_cast<HostOf*>(ctx)->id,
-      {message.ptr, message.len});
+  const HostOf& host = *static_cast<HostOf*>(ctx);
+  if (!iface::host_log_may_pass(host.party, severity, message)) return;
+  log(static_cast<Severity>(std::clamp(severity, 0, 3)), host.id, {message.ptr, message.len});
 }
 
-const tenon_host& Rank::host(const std::string& plugin_id) {
-  HostOf& made = hosts_.emplace_back(HostOf{this, plugin_id, {}});
+Rank::Seat Rank::seat(const std::string& plugin_id) {
+  iface::Party* party =
+      boundary_ != nullptr ? boundary_->add_party(plugin_id, &find_tensor_) : nullptr;
+  return {&host_for(party, plugin_id), party};
+}
+
+const tenon_host& Rank::host_for(iface::Party* party, const std::string& plugin_id) {
+  HostOf& made = hosts_.emplace_back(HostOf{this, plugin_id, party, {}});
   made.host = {{sizeof(tenon_host), 0, nullptr}, &made, &Rank::write_log, &Rank::service};
   return made.host;
 }
@@ -91,9 +101,10 @@ Status Rank::open(std::span<const ChosenPlugin> chosen) {
   for (const char* role : {"network", "backend", "attention", "tp"})
     for (const ChosenPlugin& plugin : chosen) {
       if (plugin.role != role) continue;
+      const Seat seated = seat(plugin.file->descriptor.id);
       TENON_ASSIGN(PluginInstance instance,
                    PluginInstance::create(*plugin.file, ResolvedParams(plugin.params.values()),
-                                          host(plugin.file->descriptor.id)));
+                                          *seated.host, seated.party));
       instances_.push_back(std::move(instance));
     }
   TENON_ASSIGN(network_,
@@ -106,6 +117,7 @@ Status Rank::open(std::span<const ChosenPlugin> chosen) {
     TENON_ASSIGN(parallelism_, (wrap_plugin<iface::Parallelism, tenon_parallelism_v1>(
                                    instances_[3], TENON_PARALLELISM_ID)));
   }
+  info_.hdr.size = sizeof info_;
   return backend_.describe(&info_);
 }
 
@@ -202,6 +214,10 @@ void Rank::make_executor(const iface::Comm* comm) {
       },
       [](void* ctx, void* data) { static_cast<iface::Backend*>(ctx)->free(data); }, info_.memory};
   tensors_.emplace(memory);
+  find_tensor_ = [this](const tenon_tensor* tensor) {
+    if (!tensors_->has(tensor)) return iface::TensorState::kUnknown;
+    return tensor->references > 0 ? iface::TensorState::kLive : iface::TensorState::kReleased;
+  };
   dispatch_.emplace(&builder_.shape(), backend_, &*tensors_);
   executor_.emplace(&builder_.shape(), &*dispatch_, backend_, network_, attention_, layers_,
                     parallelism_, place_.rank == 0);

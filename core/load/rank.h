@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/base/stripe_pool.h"
+#include "core/iface/proxy.h"
 #include "core/load/kv_budget.h"
 #include "core/load/model_loader.h"
 #include "core/plugin/assembly.h"
@@ -22,7 +23,8 @@ namespace tenon {
 template <class Wrapper, class Table>
 Result<Wrapper> wrap_plugin(const PluginInstance& instance, const char* id) {
   TENON_ASSIGN(const Table* table, instance.table<Table>(id));
-  return Wrapper(table, instance.handle(), &instance.id());
+  const auto callee = iface::check_plugin(instance.party(), table, instance.handle());
+  return Wrapper(callee.table, callee.self, &instance.id());
 }
 
 class Rank {
@@ -30,14 +32,22 @@ class Rank {
   struct Place {
     std::uint32_t rank = 0, size = 1;
   };
-  // `file` outlives the rank. Never moves: plugins keep addresses into it.
-  Rank(Place place, const GgufFile* file, std::uint32_t threads, std::uint32_t stripes_per_thread);
+  // `file` and `boundary` outlive the rank; with a null boundary nothing is checked. Never moves:
+  // plugins keep addresses into it.
+  Rank(Place place, const GgufFile* file, std::uint32_t threads, std::uint32_t stripes_per_thread,
+       iface::Boundary* boundary);
   ~Rank();
   Rank(const Rank&) = delete;
   Rank& operator=(const Rank&) = delete;
 
   // The host as a plugin with this id sees it from here: the rank's threads, ops and builder.
-  const tenon_host& host(const std::string& plugin_id);
+  struct Seat {
+    const tenon_host* host;
+    iface::Party* party;  // null when nothing is checked
+  };
+  Seat seat(const std::string& plugin_id);
+  // As seat(), for a plugin that has one on another rank.
+  const tenon_host& host_for(iface::Party* party, const std::string& plugin_id);
 
   // Makes instances of the plugins that every rank has its own of: network, backend, attention, and
   // tp where there is one.
@@ -69,6 +79,7 @@ class Rank {
   struct HostOf {
     Rank* rank;
     std::string id;
+    iface::Party* party;
     tenon_host host;
   };
   // tenon.threads/1 over the rank's pool.
@@ -103,6 +114,8 @@ class Rank {
 
   // In the order in which each needs the ones above it; they go in the reverse.
   Place place_;
+  iface::Boundary* boundary_;
+  iface::TensorLookup find_tensor_;
   ModelBuilder builder_;
   StripePool pool_;
   ThreadsProvider threads_{&pool_};

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <mutex>
 
+#include "core/iface/checked_tables.h"
 #include "core/iface/plugin_call.h"
 #include "core/plugin/library.h"
 
@@ -15,12 +16,20 @@ struct PluginInstance::State {
   Hash128 identity;
   const tenon_plugin_v1* table = nullptr;
   tenon_instance* self = nullptr;
+  iface::Party* party = nullptr;
+  iface::CheckedTable* checked = nullptr;  // the plugin's own table, when its calls are checked
 
   State() = default;
   State(const State&) = delete;
   State& operator=(const State&) = delete;
   ~State() {
-    if (self != nullptr) table->destroy(self);
+    if (self == nullptr) return;
+    if (checked != nullptr) {
+      iface::plugin_destroy(*checked, self);
+      party->destroyed = true;
+    } else {
+      table->destroy(self);
+    }
   }
 };
 
@@ -61,7 +70,7 @@ PluginInstance& PluginInstance::operator=(PluginInstance&&) noexcept = default;
 PluginInstance::~PluginInstance() = default;
 
 Result<PluginInstance> PluginInstance::create(const PluginFile& file, ResolvedParams params,
-                                              const tenon_host& host) {
+                                              const tenon_host& host, iface::Party* party) {
   static std::mutex loading;  // the boundary promises that create() calls are serialised
   const std::lock_guard lock(loading);
   auto state = std::make_unique<State>();
@@ -79,7 +88,13 @@ Result<PluginInstance> PluginInstance::create(const PluginFile& file, ResolvedPa
   args.n_params = state->params.table().size();
   iface::PluginCall call(&id, "plugin.create");
   tenon_instance* self = nullptr;
-  TENON_TRY(call.finish(state->table->create(&args, &self, call.call())));
+  if (party != nullptr) {
+    state->party = party;
+    state->checked = party->boundary->add_table(party, state->table, nullptr);
+    TENON_TRY(call.finish(iface::plugin_create(*state->checked, &args, &self, call.call())));
+  } else {
+    TENON_TRY(call.finish(state->table->create(&args, &self, call.call())));
+  }
   if (self == nullptr)
     return Error{.code = Code::kInternal,
                  .id = "TENON-P045",
@@ -98,7 +113,9 @@ Result<PluginInstance> PluginInstance::create(const PluginFile& file, ResolvedPa
 }
 
 Result<const void*> PluginInstance::interface(const char* id, std::size_t needed) const {
-  const void* table = state_->table->get_interface(state_->self, id);
+  const void* table = state_->checked != nullptr
+                          ? iface::plugin_get_interface(*state_->checked, state_->self, id)
+                          : state_->table->get_interface(state_->self, id);
   if (table == nullptr)
     return interface_error(id, *this, "TENON-P050", "does not have this interface");
   const std::uint32_t size = static_cast<const tenon_hdr*>(table)->size;
@@ -114,6 +131,7 @@ Result<const void*> PluginInstance::interface(const char* id, std::size_t needed
 }
 
 tenon_instance* PluginInstance::handle() const { return state_->self; }
+iface::Party* PluginInstance::party() const { return state_->party; }
 const std::string& PluginInstance::id() const { return state_->descriptor.id; }
 const std::string& PluginInstance::version() const { return state_->descriptor.version; }
 const std::string& PluginInstance::file_hash() const { return state_->file_hash; }

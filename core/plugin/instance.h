@@ -6,6 +6,7 @@
 
 #include "core/base/error.h"
 #include "core/base/hash.h"
+#include "core/iface/boundary.h"
 #include "core/plugin/params.h"
 #include "core/plugin/plugin_file.h"
 
@@ -16,8 +17,9 @@ class PluginInstance {
   // Opens the library where it is not open yet. `host` must outlive the instance; `file` need not.
   // Errors: those of open_plugin(); what the plugin's create() reports (TENON-P900); P045: create()
   // gave nothing.
+  // `party`: who the plugin is to the checking proxy; null: its calls are not checked.
   static Result<PluginInstance> create(const PluginFile& file, ResolvedParams params,
-                                       const tenon_host& host);
+                                       const tenon_host& host, iface::Party* party = nullptr);
   PluginInstance(PluginInstance&&) noexcept;
   PluginInstance& operator=(PluginInstance&&) noexcept;
   ~PluginInstance();
@@ -32,6 +34,7 @@ class PluginInstance {
   }
   // For calls through a table.
   tenon_instance* handle() const;
+  iface::Party* party() const;
 
   const std::string& id() const;  // stays where it is when the instance moves
   const std::string& version() const;

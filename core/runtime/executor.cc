@@ -221,7 +221,7 @@ Status Executor::attention(std::int32_t layer, Tensor* q, Tensor* k, Tensor* v, 
                  .found = std::to_string(layer),
                  .expected = "0 to " + std::to_string(model_->decoder.layers - 1)};
   tenon_read_set& read_set = read_sets_[static_cast<std::size_t>(layer)];
-  read_set = {};
+  read_set = {{sizeof read_set, 0, nullptr}, nullptr, 0, 0};
   const tenon_layer_plan& place = layers_[static_cast<std::size_t>(layer)];
   const tenon_attention_batch& batch = batches_[static_cast<std::size_t>(place.spec)].batch;
   TENON_TRY(attention_.select(&batch, layer, &read_set));

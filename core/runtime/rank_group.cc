@@ -18,8 +18,12 @@ std::uint64_t plan_hash(std::span<const BatchItem> items) {
   return hash.low;
 }
 
-RankGroup::RankGroup(std::vector<Executor*> executors, const iface::Comm* comm)
-    : executors_(std::move(executors)), comm_(comm), status_(executors_.size()) {
+RankGroup::RankGroup(std::vector<Executor*> executors, const iface::Comm* comm,
+                     iface::Boundary* boundary)
+    : executors_(std::move(executors)),
+      comm_(comm),
+      boundary_(boundary),
+      status_(executors_.size()) {
   try {
     for (std::size_t rank = 1; rank < executors_.size(); ++rank)
       threads_.emplace_back([this, rank] { work(rank); });
@@ -69,7 +73,17 @@ Status RankGroup::run_rank(std::size_t rank, Result<StepResult>* result) {
   return status;
 }
 
+// A misuse of the boundary that no call has reported is the step's error.
 Result<StepResult> RankGroup::run(std::span<const BatchItem> items) {
+  if (boundary_ != nullptr) boundary_->begin_step();
+  Result<StepResult> result = run_ranks(items);
+  Status boundary = boundary_ != nullptr ? boundary_->end_step() : Status();
+  if (!result.ok() && comm_ != nullptr) comm_->reset();
+  TENON_TRY(std::move(boundary));
+  return result;
+}
+
+Result<StepResult> RankGroup::run_ranks(std::span<const BatchItem> items) {
   Result<StepResult> result{StepResult{}};
   if (executors_.size() == 1) return executors_[0]->run(items);
   items_ = items;
@@ -86,7 +100,6 @@ Result<StepResult> RankGroup::run(std::span<const BatchItem> items) {
                                      status_[rank].error().code != Code::kUnavailable)))
       first = rank;
   if (first == status_.size()) return result;
-  comm_->reset();
   Error error = status_[first].take_error();
   error.message = "rank " + std::to_string(first) + ": " + error.message;
   return error;

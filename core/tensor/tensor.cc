@@ -53,6 +53,11 @@ Result<Tensor*> TensorPool::make(const TensorShape& shape) {
   return tensor;
 }
 
+bool TensorPool::has(const Tensor* tensor) const {
+  return std::any_of(all_.begin(), all_.end(),
+                     [tensor](const auto& each) { return each.get() == tensor; });
+}
+
 void TensorPool::release(Tensor* tensor) {
   if (--tensor->references > 0) return;
   --live_;

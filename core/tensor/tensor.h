@@ -67,6 +67,8 @@ class TensorPool {
   void retain(Tensor* tensor) { ++tensor->references; }
   void release(Tensor* tensor);
 
+  // A handle of this pool, live or not. Slow; `tensor` may point anywhere.
+  bool has(const Tensor* tensor) const;
   std::uint64_t bytes() const { return bytes_; }  // taken from the device so far
   std::size_t live() const { return live_; }      // handles given out and not yet released
 

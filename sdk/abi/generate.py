@@ -5,12 +5,15 @@
   generate.py --check   exit 1 when a checked-in file differs from what would be written
 
 Output: C11 headers (sdk/include/tenon/abi), plugin-side trampolines (sdk/include/tenon/sdk/tables.hpp), host-side
-wrappers and trampolines (core/iface/tables.h), the reference page (docs/reference/abi.md). From sdk/abi/vocabulary.toml: the
-host's table of tokens (core/plugin/vocabulary_table.h) and their page (docs/reference/vocabulary.md).
+wrappers and trampolines (core/iface/tables.h), the checking proxy (core/iface/checked_tables.*), the reference page
+(docs/reference/abi.md). From sdk/abi/vocabulary.toml: the host's table of tokens (core/plugin/vocabulary_table.h) and their
+page (docs/reference/vocabulary.md).
 """
 import pathlib
 import sys
 import tomllib
+
+from checked import Checked, options
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # In the order in which headers include one another.
@@ -71,6 +74,7 @@ class Interface:
         self.name, self.id, self.doc = head["name"], head["id"], head["doc"]
         self.host_side = head.get("side") == "host"
         self.has_self = head.get("self") != "none"
+        self.lane = head.get("lane")  # the argument that tells apart calls which may overlap
         self.enums, self.structs = data.get("enum", []), data.get("struct", [])
         self.unions, self.fntypes, self.calls = data.get("union", []), data.get("fntype", []), data.get("call", [])
         self.consts = data.get("const", [])
@@ -129,6 +133,24 @@ def header(face, includes):
     return "\n".join(out)
 
 
+def doc_of(item):
+    """A field's or argument's doc, and that it may be null where it may."""
+    doc = item[2] if len(item) > 2 else ""
+    if options(item).get("nullable") and "null" not in doc:
+        doc += ("; " if doc else "") + "may be null"
+    return doc
+
+
+def call_doc(call):
+    """A call's doc with its place in the order of calls."""
+    notes = []
+    if call.get("once") and "once" not in call["doc"].lower():
+        notes.append("Once.")
+    if call.get("after") and "after " not in call["doc"].lower():
+        notes.append("After " + " and ".join(f"{name}()" for name in call["after"]) + ".")
+    return " ".join([call["doc"], *notes]).strip()
+
+
 def struct_text(face, struct):
     out, name = [], f"tenon_{struct['name']}"
     if struct.get("doc"):
@@ -137,7 +159,8 @@ def struct_text(face, struct):
     if not struct.get("record"):
         op = f": {{sizeof, TENON_OP_{struct['op'].upper()}, next}}" if struct.get("op") else ""
         out.append(f"  tenon_hdr hdr;{' /* ' + op[2:] + ' */' if op else ''}")
-    for kind, field, doc in struct["fields"]:
+    for item in struct["fields"]:
+        kind, field, doc = item[0], item[1], doc_of(item)
         note = f" /* {doc} */" if doc else ""
         if kind.startswith("fn "):
             returns, params = split_signature(kind[3:])
@@ -155,8 +178,8 @@ def table_text(face):
         out.append("  uint32_t abi_epoch; /* TENON_ABI_EPOCH */\n  uint32_t reserved;")
     for call in face.calls:
         returns, params = face.slot_signature(call)
-        text = f"[{call['thread']}] {call['doc']}"
-        docs = [f"{arg[1]}: {arg[2]}" for arg in call["args"] if len(arg) > 2 and arg[2]]
+        text = f"[{call['thread']}] {call_doc(call)}"
+        docs = [f"{arg[1]}: {doc_of(arg)}" for arg in call["args"] if doc_of(arg)]
         out += ["  /*", *wrap(text + (" " + "; ".join(docs) + "." if docs else ""), "   * "), "   */"]
         out.append(f"  {returns} (*{call['name']})({params});")
     out.append(f"}} {face.table};")
@@ -266,7 +289,7 @@ def service_table(face):
 def reference_page(faces):
     out = ["<!-- " + BANNER.format("*.toml") + " -->", "# The plugin boundary", "",
            "Tables of C functions, one per interface. Types and rules that all share are in `tenon/abi/abi.h`. "
-           "Thread tags: `load` serialised, once; `control` between steps; `step` inside a step, no allocation; `any` concurrent.", ""]
+           "Thread tags: `load` serialised, once; `control` between steps; `step` inside a step, no allocation; `stream` at any time, one at a time; `any` concurrent.", ""]
     for face in faces:
         side = "the core" if face.host_side else "a plugin"
         out += [f"## {face.id}", "", f"Implemented by {side}. {face.doc}", ""]
@@ -274,8 +297,8 @@ def reference_page(faces):
             out += ["| call | thread | what it does |", "|---|---|---|"]
             for call in face.calls:
                 args = ", ".join(arg[1] for arg in call["args"])
-                notes = "; ".join(f"`{a[1]}`: {a[2]}" for a in call["args"] if len(a) > 2 and a[2])
-                out.append(f"| `{call['name']}({args})` | {call['thread']} | {(call['doc'] + ' ' + notes).strip().replace('|', chr(92) + '|')} |")
+                notes = "; ".join(f"`{a[1]}`: {doc_of(a)}" for a in call["args"] if doc_of(a))
+                out.append(f"| `{call['name']}({args})` | {call['thread']} | {(call_doc(call) + ' ' + notes).strip().replace('|', chr(92) + '|')} |")
             out.append("")
         for const in face.consts:
             out += [f"**TENON_{const['name']}** `{const['value']}` {const['doc']}", ""]
@@ -284,7 +307,7 @@ def reference_page(faces):
             out += [f"**{enum['name']}**: {enum.get('doc', '')} {values}", ""]
         for struct in face.structs:
             out += [f"**tenon_{struct['name']}** {struct.get('doc', '')}", "", "| field | type | meaning |", "|---|---|---|"]
-            out += [f"| `{name}` | `{kind}` | {doc} |" for kind, name, doc in struct["fields"]]
+            out += [f"| `{item[1]}` | `{item[0]}` | {doc_of(item)} |" for item in struct["fields"]]
             out.append("")
     return "\n".join(out) + "\n"
 
@@ -338,6 +361,9 @@ def outputs():
     files = {f"sdk/include/tenon/abi/{face.name}.h": header(face, includes[face.name]) for face in faces}
     files["sdk/include/tenon/sdk/tables.hpp"] = sdk_tables(faces)
     files["core/iface/tables.h"] = core_tables(faces)
+    checked = Checked(faces, BANNER.format("*.toml"))
+    files["core/iface/checked_tables.h"] = checked.header()
+    files["core/iface/checked_tables.cc"] = checked.source()
     files["docs/reference/abi.md"] = reference_page(faces)
     tokens = vocabulary()
     files["core/plugin/vocabulary_table.h"] = vocabulary_table(tokens)

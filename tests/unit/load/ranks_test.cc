@@ -180,7 +180,7 @@ TEST(Ranks, ARankThatFailsEndsTheStepForAllAndTheNextOneRuns) {
   PluginCatalog catalog;
   ASSERT_TRUE(add_builtin_plugins(catalog).ok());
   ASSERT_TRUE(catalog.add_directory(TENON_BINARY_DIR "/plugins").ok());
-  auto engine = LoadedEngine::load(*manifest, catalog, path);
+  auto engine = LoadedEngine::load(*manifest, catalog, path, {.check_boundary = true});
   ASSERT_TRUE(engine.ok()) << engine.error().to_string();
   Answer answer;
   ASSERT_TRUE(submit_into(**engine, prompt_of(90, 4), answer).ok());

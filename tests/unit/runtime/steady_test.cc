@@ -61,7 +61,8 @@ class Steady : public testing::TestWithParam<const char*> {};
 void expect_steady(const std::string& scheduler, bool adapters) {
   const auto engine = load_engine({.scheduler = "tenon.scheduler." + scheduler,
                                    .engine = "threads: 2 kv_pages: 60",
-                                   .adapters = adapters},
+                                   .adapters = adapters,
+                                   .check_boundary = false},
                                   TinyModel().save("steady"));
   ASSERT_TRUE(engine.ok()) << engine.error().to_string();
   const char* const names[] = {"", "b", "a", "b"};

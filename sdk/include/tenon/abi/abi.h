@@ -6,7 +6,8 @@
  * UTF-8. No C++ type, exception, allocator or FILE* crosses. A call that fails returns a code and
  * leaves a message through tenon_call.set_error. Thread tags: [load] serialised, once; [control]
  * between steps, may block and allocate; [step] inside a step, one at a time per instance, no
- * allocation, no blocking; [any] concurrent. */
+ * allocation, no blocking; [stream] work for the engine's stream: while it loads, between steps or
+ * inside one, one at a time per instance; [any] concurrent. */
 #ifndef TENON_ABI_ABI_H_
 #define TENON_ABI_ABI_H_
 

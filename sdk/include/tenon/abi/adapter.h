@@ -53,18 +53,19 @@ typedef struct tenon_adapter_source {
   const tenon_adapter_tensor* tensors; /* in the order of their names */
   uint64_t n_tensors;
   tenon_read_tensor_fn read;
-  void* ctx; /* for read */
+  void* ctx; /* for read; may be null */
 } tenon_adapter_source;
 
 /*
- * The form LOWRANK of a site: y += scale * B (A x). Borrowed until the next call.
+ * The form LOWRANK of a site: y += scale * B (A x). Borrowed until the next call. With rank 0 the
+ * factors are not read.
  */
 typedef struct tenon_lowered {
   int32_t rank; /* 0: the site stays as it is */
   int32_t reserved; /* 0 */
   double scale;
-  const float* a; /* [rank, k] */
-  const float* b; /* [n, rank], rows as in the published module */
+  const float* a; /* [rank, k]; may be null */
+  const float* b; /* [n, rank], rows as in the published module; may be null */
 } tenon_lowered;
 
 typedef struct tenon_adapter_v1 {
@@ -75,7 +76,7 @@ typedef struct tenon_adapter_v1 {
   tenon_status (*bind)(tenon_instance* self, const tenon_adapter_site* sites, uint64_t n_sites, tenon_call* call);
   /*
    * [control] Reads an adapter's configuration and says by name what does not fit the host.
-   * Nothing is left behind on failure.
+   * Nothing is left behind on failure. After bind().
    */
   tenon_status (*load_slot)(tenon_instance* self, uint32_t slot, const tenon_adapter_source* source, tenon_call* call);
   /*
@@ -84,7 +85,7 @@ typedef struct tenon_adapter_v1 {
    */
   tenon_status (*lower)(tenon_instance* self, uint32_t slot, uint32_t site, tenon_lowered* out, tenon_call* call);
   /*
-   * [control]
+   * [control] After bind() and load_slot().
    */
   void (*free_slot)(tenon_instance* self, uint32_t slot);
 } tenon_adapter_v1;

@@ -32,7 +32,7 @@ typedef struct tenon_attention_v1 {
   tenon_status (*plan_layers)(tenon_instance* self, const tenon_attention_geometry* geometry, tenon_layer_plan* layers, tenon_cache_spec* specs, uint32_t* n_specs, tenon_call* call);
   /*
    * [step] Fills what each sequence reads at this layer; the batch has the pages of the layer's
-   * spec. Pointers in the answer stay valid until the step has ended.
+   * spec. Pointers in the answer stay valid until the step has ended. After plan_layers().
    */
   tenon_status (*select)(tenon_instance* self, const tenon_attention_batch* batch, int32_t layer, tenon_read_set* out, tenon_call* call);
 } tenon_attention_v1;

@@ -56,7 +56,7 @@ typedef struct tenon_weight {
   int32_t has_min; /* 1: the mins plane matters */
   int32_t use; /* tenon_weight_use; a factor has layout f32 */
   tenon_read_rows_fn read_rows;
-  void* ctx; /* for read_rows */
+  void* ctx; /* for read_rows; may be null */
 } tenon_weight;
 
 /*
@@ -79,7 +79,8 @@ typedef struct tenon_backend_v1 {
    */
   tenon_status (*describe)(tenon_instance* self, tenon_backend_info* out, tenon_call* call);
   /*
-   * [control] Memory of this device, 64-byte aligned, not initialised.
+   * [stream] Memory of this device, 64-byte aligned, not initialised. Inside a step only for
+   * shapes that have not been seen.
    */
   tenon_status (*allocate)(tenon_instance* self, uint64_t bytes, void** out, tenon_call* call);
   /*
@@ -113,20 +114,20 @@ typedef struct tenon_backend_v1 {
    */
   tenon_status (*prepare_attend)(tenon_instance* self, const tenon_attend_prepare* attend, tenon_call* call);
   /*
-   * [load] Bytes of one page of 64 tokens over all layers of the spec.
+   * [load] Bytes of one page of 64 tokens over all layers of the spec. After prepare_attend().
    */
   uint64_t (*kv_page_bytes)(tenon_instance* self, uint32_t spec);
   /*
-   * [load] Makes the pool of a spec.
+   * [load] Makes the pool of a spec. After prepare_attend().
    */
   tenon_status (*kv_create)(tenon_instance* self, uint32_t spec, uint32_t n_pages, tenon_call* call);
   /*
-   * [step] Copies a page, in stream order.
+   * [stream] Copies a page, in stream order. After kv_create().
    */
   tenon_status (*kv_copy_page)(tenon_instance* self, uint32_t spec, uint32_t from, uint32_t to, tenon_call* call);
   /*
-   * [step] Fills a page with NaN, in stream order: for tests that prove that nothing reads what it
-   * must not.
+   * [stream] Fills a page with NaN, in stream order: for tests that prove that nothing reads what
+   * it must not. After kv_create().
    */
   tenon_status (*kv_poison_page)(tenon_instance* self, uint32_t spec, uint32_t page, tenon_call* call);
   /*
@@ -135,7 +136,7 @@ typedef struct tenon_backend_v1 {
    */
   tenon_status (*call)(tenon_instance* self, const tenon_hdr* op, const tenon_view* in, uint32_t n_in, const tenon_view* out, uint32_t n_out, tenon_call* call);
   /*
-   * [step] Waits for everything called so far.
+   * [stream] Waits for everything called so far.
    */
   tenon_status (*sync)(tenon_instance* self, tenon_call* call);
 } tenon_backend_v1;

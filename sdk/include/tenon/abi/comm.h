@@ -22,16 +22,17 @@ typedef struct tenon_comm_v1 {
   tenon_status (*attach)(tenon_instance* self, uint32_t rank, uint32_t size, const tenon_host* host, tenon_call* call);
   /*
    * [step] A command of the rank's stream: out = sum of `in` over ranks, added in the order of
-   * ranks. Views are contiguous, of one shape, floats of 32 or 64 bits; out is not in.
+   * ranks. Views are contiguous, of one shape, floats of 32 or 64 bits; out is not in. After
+   * attach().
    */
   tenon_status (*all_reduce)(tenon_instance* self, uint32_t rank, const tenon_view* in, const tenon_view* out, tenon_call* call);
   /*
-   * [step] Waits for every rank's value. `equal` 1: they are all the same.
+   * [step] Waits for every rank's value. `equal` 1: they are all the same. After attach().
    */
   tenon_status (*agree)(tenon_instance* self, uint32_t rank, uint64_t value, int32_t* equal, tenon_call* call);
   /*
    * [step] UNAVAILABLE when a collective has failed since reset(), also one that a stream has run
-   * meanwhile.
+   * meanwhile. After attach().
    */
   tenon_status (*check)(tenon_instance* self, uint32_t rank, tenon_call* call);
   /*

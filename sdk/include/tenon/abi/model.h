@@ -22,15 +22,15 @@ typedef struct tenon_model_v1 {
    */
   tenon_status (*load)(tenon_instance* self, tenon_call* call);
   /*
-   * [step] ids: i32 [rows] -> out [rows, width].
+   * [step] ids: i32 [rows] -> out [rows, width]. After load().
    */
   tenon_status (*embed)(tenon_instance* self, tenon_tensor* ids, tenon_tensor** out, tenon_call* call);
   /*
-   * [step] x: [rows, width] -> out [rows, width]. x stays the caller's.
+   * [step] x: [rows, width] -> out [rows, width]. x stays the caller's. After load().
    */
   tenon_status (*layer)(tenon_instance* self, int32_t layer, tenon_tensor* x, tenon_tensor** out, tenon_call* call);
   /*
-   * [step] x: [rows, width] -> logits [rows, vocabulary].
+   * [step] x: [rows, width] -> logits [rows, vocabulary]. After load().
    */
   tenon_status (*head)(tenon_instance* self, tenon_tensor* x, tenon_tensor** out, tenon_call* call);
 } tenon_model_v1;

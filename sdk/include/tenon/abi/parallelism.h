@@ -56,7 +56,7 @@ typedef struct tenon_parallelism_v1 {
   tenon_status (*place)(tenon_instance* self, const tenon_split_units* units, uint32_t ranks, tenon_rank_share* shares, tenon_call* call);
   /*
    * [step] partial: this rank's products [rows, N]; residual: [rows, N], the same on every rank;
-   * out: the same on every rank.
+   * out: the same on every rank. After place().
    */
   tenon_status (*reduce)(tenon_instance* self, const tenon_reduce_site* site, tenon_tensor* partial, tenon_tensor* residual, tenon_tensor** out, tenon_call* call);
 } tenon_parallelism_v1;

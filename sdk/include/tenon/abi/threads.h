@@ -25,12 +25,12 @@ typedef struct tenon_threads_v1 {
   tenon_hdr hdr;
   void* ctx; /* first argument of every slot */
   /*
-   * [step] Appends a command and returns at once. `args` is copied: at most 384 bytes. stripes:
+   * [stream] Appends a command and returns at once. `args` is copied: at most 384 bytes. stripes:
    * 1..65535.
    */
   void (*submit)(void* ctx, tenon_stripe_fn function, const void* args, uint64_t arg_bytes, uint32_t stripes);
   /*
-   * [step] Works until every submitted command is complete.
+   * [stream] Works until every submitted command is complete.
    */
   void (*wait)(void* ctx);
   /*
