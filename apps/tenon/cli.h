@@ -26,6 +26,7 @@ struct EngineChoice {
   std::vector<std::string> adapters;     // NAME, FOLDER or NAME=FOLDER each
   bool one_adapter = true;               // of all requests; false: each names its own
   bool allow_untested = false;           // run plugins together that were never run together
+  bool check_boundary = false;           // also when nothing else asks for it
 };
 
 // What is not given is as the manifest says.

@@ -19,6 +19,8 @@ void add_engine_numbers(CLI::App& command, EngineChoice& out) {
       ->check(CLI::Range(0, kMaxTokens));
   command.add_option("--kv-pages", out.kv_pages, "Pages of 64 tokens for keys and values")
       ->check(CLI::Range(0, kMaxTokens));
+  command.add_flag("--check-boundary", out.check_boundary,
+                   "Check every call between the core and a plugin; a plugin's mistake is named");
   add_plugin_dirs(command, out.plugin_dirs);
   add_allow_untested(command, out.allow_untested);
 }

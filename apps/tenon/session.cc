@@ -156,8 +156,10 @@ Result<std::unique_ptr<Session>> open_session(Manifest manifest, const EngineCho
   for (const Degradation& each : assembly.verdict.degraded)
     log(Severity::kWarning, "plugin", "degraded: " + degradation_text(assembly.contracts, each));
   TENON_ASSIGN(session->model_path, find_model_file(session->manifest));
-  TENON_ASSIGN(session->engine,
-               LoadedEngine::load(session->manifest, session->catalog, session->model_path));
+  TENON_ASSIGN(
+      session->engine,
+      LoadedEngine::load(session->manifest, session->catalog, session->model_path,
+                         {.check_boundary = choice.check_boundary || iface::checks_boundary()}));
   return session;
 }
 

@@ -53,7 +53,7 @@ Status check_assembly(const Assembly& assembly, const Manifest& manifest,
 
 // What is degraded is said once, as warnings.
 Result<std::unique_ptr<Session>> open_session(const EngineChoice& choice);
-// For a command that has chosen the manifest already, and changed it.
+// For a command that changes the manifest further: of `choice` what is not in it.
 Result<std::unique_ptr<Session>> open_session(Manifest manifest, const EngineChoice& choice);
 
 // The model file's own; none when it has none.
