@@ -27,6 +27,8 @@ struct EngineChoice {
   bool one_adapter = true;               // of all requests; false: each names its own
   bool allow_untested = false;           // run plugins together that were never run together
   bool check_boundary = false;           // also when nothing else asks for it
+  bool profile = false;                  // print where the time went
+  std::string profile_json, trace;       // files; empty: none
 };
 
 // What is not given is as the manifest says.

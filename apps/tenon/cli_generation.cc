@@ -21,6 +21,12 @@ void add_engine_numbers(CLI::App& command, EngineChoice& out) {
       ->check(CLI::Range(0, kMaxTokens));
   command.add_flag("--check-boundary", out.check_boundary,
                    "Check every call between the core and a plugin; a plugin's mistake is named");
+  command.add_flag("--profile", out.profile,
+                   "Print at the end where the time went, by plugin and call");
+  command.add_option("--profile-json", out.profile_json, "Write the same as JSON")
+      ->type_name("FILE");
+  command.add_option("--trace", out.trace, "Write a trace of every step for ui.perfetto.dev")
+      ->type_name("FILE");
   add_plugin_dirs(command, out.plugin_dirs);
   add_allow_untested(command, out.allow_untested);
 }

@@ -9,6 +9,7 @@
 #include <random>
 
 #include "apps/tenon/cli.h"
+#include "apps/tenon/profile_report.h"
 #include "apps/tenon/session.h"
 
 namespace tenon::app {
@@ -158,6 +159,7 @@ Result<std::pair<Summary, Summary>> run_bench(const BenchCommand& command) {
   std::fprintf(stderr, "%s, %u threads, numerics %s\n",
                std::string(session->engine->device()).c_str(), session->engine->threads(),
                std::string(session->engine->numerics()).c_str());
+  TENON_TRY(report_profile(*session->engine, command.engine));
   return std::pair(summary_of(std::move(prefill)), summary_of(std::move(decode)));
 }
 

@@ -8,6 +8,7 @@
 
 #include "apps/tenon/cli.h"
 #include "apps/tenon/interrupt.h"
+#include "apps/tenon/profile_report.h"
 #include "apps/tenon/replay_report.h"
 #include "apps/tenon/session.h"
 #include "core/base/log.h"
@@ -112,6 +113,7 @@ Result<bool> run_round(const ReplayTraceCommand& command, const std::vector<Trac
   ReplayDisplay display(what);
   TENON_ASSIGN(Replay replay, replay_trace(loaded, rows, command.speed, round,
                                            [&](const ReplayProgress& p) { display.show(p); }));
+  TENON_TRY(report_profile(loaded, command.engine));
   const bool whole = !replay.interrupted;
   add_round(std::move(replay), rows.size(), command.bounds, arm);
   return whole;

@@ -8,6 +8,7 @@
 
 #include "apps/tenon/cli.h"
 #include "apps/tenon/interrupt.h"
+#include "apps/tenon/profile_report.h"
 #include "apps/tenon/session.h"
 
 namespace tenon::app {
@@ -289,8 +290,15 @@ int run_command(const RunCommand& command) {
     chat = std::move(*found);
   }
   Runner runner(command, **session, std::move(chat));
-  if (!command.prompts.empty()) return runner.answer_all(prompts);
-  return talk ? runner.converse() : runner.answer_once(prompt);
+  int code = kExitOk;
+  if (!command.prompts.empty())
+    code = runner.answer_all(prompts);
+  else
+    code = talk ? runner.converse() : runner.answer_once(prompt);
+  if (const Status status = report_profile(*(*session)->engine, command.engine);
+      !status.ok() && code == kExitOk)
+    return report_error(status.error(), command.json);
+  return code;
 }
 
 }  // namespace tenon::app

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/tenon/cli.h"
+#include "apps/tenon/profile_report.h"
 #include "apps/tenon/session.h"
 
 namespace tenon::app {
@@ -131,6 +132,8 @@ int run_command(const ScoreCommand& command) {
     print_json(*score, **session, command.tokens);
   else
     print_text(*score, (*session)->engine->tokenizer(), command.tokens);
+  if (const Status status = report_profile(*(*session)->engine, command.engine); !status.ok())
+    return report_error(status.error(), command.json);
   return kExitOk;
 }
 

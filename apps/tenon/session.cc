@@ -159,7 +159,9 @@ Result<std::unique_ptr<Session>> open_session(Manifest manifest, const EngineCho
   TENON_ASSIGN(
       session->engine,
       LoadedEngine::load(session->manifest, session->catalog, session->model_path,
-                         {.check_boundary = choice.check_boundary || iface::checks_boundary()}));
+                         {.check_boundary = choice.check_boundary || iface::checks_boundary(),
+                          .profile = choice.profile || !choice.profile_json.empty(),
+                          .trace = !choice.trace.empty()}));
   return session;
 }
 

@@ -20,6 +20,14 @@ void wait_while(const std::atomic<std::uint32_t>& value, std::uint32_t old) {
   value.wait(old, std::memory_order_acquire);
 }
 
+// A thread's stripes of one command, one after the other, are one slice.
+void note_slice(std::vector<TimeSlice>& slices, const TimeSlice& slice, bool continues) {
+  if (continues)
+    slices.back().end = slice.end;
+  else
+    slices.push_back(slice);
+}
+
 }  // namespace
 
 StripePool::StripePool(std::uint32_t threads, std::uint32_t stripes_per_thread)
@@ -53,6 +61,11 @@ void StripePool::submit(Function function, const void* args, std::size_t arg_byt
   slot.function = function;
   if (arg_bytes != 0) std::memcpy(slot.args, args, arg_bytes);
   slot.done.store(0, std::memory_order_relaxed);
+  slot.times = times_;
+  if (times_ != nullptr) {
+    slot.label = times_->label();
+    slot.submitted = times_->submitted(is_empty());
+  }
   const std::uint64_t count = std::clamp(stripes, 1u, kMaxStripes);
   slot.word.store(std::uint64_t{sequence} << 32 | count << 16, std::memory_order_release);
   submitted_.store(sequence + 1, std::memory_order_release);
@@ -91,9 +104,14 @@ bool StripePool::claim_and_run(std::uint32_t sequence, std::uint32_t worker) {
     const auto stripe = static_cast<std::uint32_t>(word & 0xffff);
     if (static_cast<std::uint32_t>(word >> 32) != sequence || stripe >= count) return ran;
     if (!slot.word.compare_exchange_weak(word, word + 1, std::memory_order_acq_rel)) continue;
+    const bool traced = slot.times != nullptr && slot.times->slices() && slot.label != 0;
+    const std::int64_t begin = traced ? clock_ns() : 0;
     slot.function(slot.args, stripe, count, worker);
+    // Before the stripe counts as done: whoever sees the stream empty may read the slices.
+    if (traced) note_slice(slot.times->of_thread(worker), {slot.label, begin, clock_ns()}, ran);
     ran = true;
     if (slot.done.fetch_add(1, std::memory_order_acq_rel) + 1 == count) {
+      if (slot.times != nullptr) slot.times->completed(slot.label, slot.submitted);
       completed_.store(sequence + 1, std::memory_order_release);
       completed_.notify_all();
       return ran;

@@ -14,6 +14,8 @@
 #include <thread>
 #include <vector>
 
+#include "core/base/stream_times.h"
+
 namespace tenon {
 
 class StripePool {
@@ -43,6 +45,14 @@ class StripePool {
   // Works until every submitted command is complete. Producer thread only.
   void wait();
 
+  // Producer thread only: every submitted command is complete.
+  bool is_empty() const {
+    return completed_.load(std::memory_order_acquire) == submitted_.load(std::memory_order_relaxed);
+  }
+  // Notes when the commands that are submitted from now on run; null: no longer. Producer thread
+  // only, while the stream is empty.
+  void set_times(StreamTimes* times) { times_ = times; }
+
   // Commands submitted since construction.
   std::uint64_t commands() const { return commands_; }
 
@@ -53,6 +63,9 @@ class StripePool {
   struct alignas(64) Slot {
     std::atomic<std::uint64_t> word{0};
     std::atomic<std::uint32_t> done{0};
+    std::uint32_t label = 0;       // with `times`
+    StreamTimes* times = nullptr;  // null: nobody asks how long it takes
+    std::int64_t submitted = 0;
     Function function = nullptr;
     alignas(16) std::byte args[kArgBytes];
   };
@@ -67,6 +80,7 @@ class StripePool {
   alignas(64) std::atomic<bool> stopping_{false};
   std::uint32_t stripes_per_thread_;
   std::uint64_t commands_ = 0;
+  StreamTimes* times_ = nullptr;
   std::vector<std::thread> workers_;
 };
 

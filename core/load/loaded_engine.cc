@@ -39,6 +39,9 @@ struct LoadedEngine::State {
   State(const Manifest& manifest, GgufFile opened, Tokenizer read, const LoadOptions& options)
       : manifest(manifest), file(std::move(opened)), tokenizer(std::move(read)) {
     if (options.check_boundary) boundary = std::make_unique<iface::Boundary>();
+    if (!options.profile && !options.trace) return;
+    profile = std::make_unique<Profile>(options.trace);
+    meter = std::make_unique<iface::Meter>(profile.get());
   }
 
   Status load(PluginCatalog& catalog, Clock::time_point start);
@@ -54,6 +57,8 @@ struct LoadedEngine::State {
   GgufFile file;
   Tokenizer tokenizer;
   std::unique_ptr<iface::Boundary> boundary;  // null: calls are not checked
+  std::unique_ptr<Profile> profile;           // null: nothing is measured
+  std::unique_ptr<iface::Meter> meter;
   std::vector<std::unique_ptr<Rank>> ranks;
   std::deque<PluginInstance> shared;  // scheduler, caches, adapter, comm: one for all ranks
   iface::Scheduler scheduler;
@@ -92,9 +97,10 @@ Status LoadedEngine::State::open_plugins(PluginCatalog& catalog) {
                  .expected = "at most " + std::to_string(kMostCaches)};
   const auto n = static_cast<std::uint32_t>(manifest.engine.ranks);
   for (std::uint32_t rank = 0; rank < n; ++rank) {
-    ranks.push_back(std::make_unique<Rank>(
-        Rank::Place{rank, n}, &file, threads_of_a_rank(manifest.engine),
-        static_cast<std::uint32_t>(manifest.engine.stripes_per_thread), boundary.get()));
+    ranks.push_back(
+        std::make_unique<Rank>(Rank::Place{rank, n}, &file, threads_of_a_rank(manifest.engine),
+                               static_cast<std::uint32_t>(manifest.engine.stripes_per_thread),
+                               boundary.get(), rank == 0 ? meter.get() : nullptr));
     TENON_TRY(ranks.back()->open(chosen));
   }
   for (const ChosenPlugin& plugin : chosen) TENON_TRY(open_shared(plugin));
@@ -121,18 +127,18 @@ Status LoadedEngine::State::open_shared(const ChosenPlugin& plugin) {
                                       *seat.host, seat.party));
   const PluginInstance& instance = shared.emplace_back(std::move(made));
   if (plugin.role == "scheduler") {
-    TENON_ASSIGN(scheduler,
-                 (wrap_plugin<iface::Scheduler, tenon_scheduler_v1>(instance, TENON_SCHEDULER_ID)));
+    TENON_ASSIGN(scheduler, (wrap_plugin<iface::Scheduler, tenon_scheduler_v1>(
+                                instance, TENON_SCHEDULER_ID, meter.get())));
   } else if (plugin.role == "cache") {
-    TENON_ASSIGN(iface::Cache cache,
-                 (wrap_plugin<iface::Cache, tenon_cache_v1>(instance, TENON_CACHE_ID)));
+    TENON_ASSIGN(iface::Cache cache, (wrap_plugin<iface::Cache, tenon_cache_v1>(
+                                         instance, TENON_CACHE_ID, meter.get())));
     caches.push_back(cache);
   } else if (plugin.role == "adapter") {
-    TENON_ASSIGN(adapter,
-                 (wrap_plugin<iface::Adapter, tenon_adapter_v1>(instance, TENON_ADAPTER_ID)));
+    TENON_ASSIGN(adapter, (wrap_plugin<iface::Adapter, tenon_adapter_v1>(instance, TENON_ADAPTER_ID,
+                                                                         meter.get())));
   } else {
     TENON_ASSIGN(iface::Comm made_comm,
-                 (wrap_plugin<iface::Comm, tenon_comm_v1>(instance, TENON_COMM_ID)));
+                 (wrap_plugin<iface::Comm, tenon_comm_v1>(instance, TENON_COMM_ID, meter.get())));
     comm = made_comm;
     for (std::uint32_t rank = 0; rank < ranks.size(); ++rank)
       TENON_TRY(comm->attach(rank, static_cast<std::uint32_t>(ranks.size()),
@@ -229,7 +235,8 @@ void LoadedEngine::State::make_engine() {
                     {},
                     context,
                     cache_seed,
-                    adapters ? &*adapters : nullptr};
+                    adapters ? &*adapters : nullptr,
+                    profile.get()};
   for (std::uint32_t i = 0; i < pools.size(); ++i) {
     kv.emplace_back(
         KvMemory::Options{i, pools[i].window, pools[i].n_pages, manifest.engine.poison_free_pages},
@@ -311,6 +318,7 @@ std::uint32_t LoadedEngine::ranks() const {
   return static_cast<std::uint32_t>(state_->ranks.size());
 }
 const LoadTimes& LoadedEngine::times() const { return state_->times; }
+const Profile* LoadedEngine::profile() const { return state_->profile.get(); }
 void LoadedEngine::observe_ports(Executor::PortObserver observer) {
   state_->first().executor().observe_ports(std::move(observer));
 }

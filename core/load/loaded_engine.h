@@ -28,6 +28,8 @@ void apply_sampling(const ManifestSampling& given, RequestSpec& spec);
 struct LoadOptions {
   // Every call between the core and a plugin goes through the checking proxy: docs/operate.
   bool check_boundary = iface::checks_boundary();
+  // Where the time of steps goes, and with `trace` every span of it. With ranks: the first one's.
+  bool profile = false, trace = false;
 };
 
 struct LoadTimes {  // seconds
@@ -57,6 +59,8 @@ class LoadedEngine {
   std::uint32_t threads() const;                 // of all ranks together
   std::uint32_t ranks() const;
   const LoadTimes& times() const;
+  // Null unless it was asked for. Read it between steps.
+  const Profile* profile() const;
   // A request with the manifest's sampling.
   RequestSpec default_request() const;
   // See Executor::observe_ports.

@@ -21,9 +21,10 @@ Status too_early() {
 }  // namespace
 
 Rank::Rank(Place place, const GgufFile* file, std::uint32_t threads,
-           std::uint32_t stripes_per_thread, iface::Boundary* boundary)
+           std::uint32_t stripes_per_thread, iface::Boundary* boundary, iface::Meter* meter)
     : place_(place),
       boundary_(boundary),
+      meter_(meter),
       builder_(file),
       pool_(threads, stripes_per_thread),
       threads_table_(iface::make_threads_table(&threads_)),
@@ -68,13 +69,13 @@ Status Rank::RanksProvider::all_reduce(Tensor* in, Tensor** out) {
 
 const void* Rank::service(void* ctx, const char* id) {
   const HostOf& host = *static_cast<HostOf*>(ctx);
-  const Rank& rank = *host.rank;
+  Rank& rank = *host.rank;
   if (!iface::get_service_may_pass(host.party, id)) return nullptr;
   const std::string_view wanted = id;
-  if (wanted == TENON_THREADS_ID) return iface::check_service(host.party, &rank.threads_table_);
-  if (wanted == TENON_OPS_ID) return iface::check_service(host.party, &rank.ops_table_);
-  if (wanted == TENON_BUILDER_ID) return iface::check_service(host.party, &rank.builder_table_);
-  if (wanted == TENON_RANKS_ID) return iface::check_service(host.party, &rank.ranks_table_);
+  if (wanted == TENON_THREADS_ID) return rank.lend(host.party, &rank.threads_table_);
+  if (wanted == TENON_OPS_ID) return rank.lend(host.party, &rank.ops_table_);
+  if (wanted == TENON_BUILDER_ID) return rank.lend(host.party, &rank.builder_table_);
+  if (wanted == TENON_RANKS_ID) return rank.lend(host.party, &rank.ranks_table_);
   return nullptr;
 }
 
@@ -108,14 +109,14 @@ Status Rank::open(std::span<const ChosenPlugin> chosen) {
       instances_.push_back(std::move(instance));
     }
   TENON_ASSIGN(network_,
-               (wrap_plugin<iface::Model, tenon_model_v1>(instances_[0], TENON_MODEL_ID)));
-  TENON_ASSIGN(backend_,
-               (wrap_plugin<iface::Backend, tenon_backend_v1>(instances_[1], TENON_BACKEND_ID)));
-  TENON_ASSIGN(attention_, (wrap_plugin<iface::Attention, tenon_attention_v1>(instances_[2],
-                                                                              TENON_ATTENTION_ID)));
+               (wrap_plugin<iface::Model, tenon_model_v1>(instances_[0], TENON_MODEL_ID, meter_)));
+  TENON_ASSIGN(backend_, (wrap_plugin<iface::Backend, tenon_backend_v1>(instances_[1],
+                                                                        TENON_BACKEND_ID, meter_)));
+  TENON_ASSIGN(attention_, (wrap_plugin<iface::Attention, tenon_attention_v1>(
+                               instances_[2], TENON_ATTENTION_ID, meter_)));
   if (instances_.size() > 3) {
     TENON_ASSIGN(parallelism_, (wrap_plugin<iface::Parallelism, tenon_parallelism_v1>(
-                                   instances_[3], TENON_PARALLELISM_ID)));
+                                   instances_[3], TENON_PARALLELISM_ID, meter_)));
   }
   info_.hdr.size = sizeof info_;
   return backend_.describe(&info_);
@@ -205,14 +206,23 @@ Status Rank::create_pools(std::span<const KvPoolSize> pools) {
   return {};
 }
 
+// Of one value of a key or a value, with what the cache's form adds to it.
+double Rank::kv_value_bytes() const {
+  const tenon_cache_spec& spec = specs_[0];
+  return static_cast<double>(backend_.kv_page_bytes(0)) /
+         (2.0 * kPageTokens * spec.layers * spec.kv_heads * spec.head_dim);
+}
+
 void Rank::make_executor(const iface::Comm* comm) {
   const DeviceMemory memory{
-      &backend_,
+      this,
       [](void* ctx, std::uint64_t bytes) -> void* {
+        const Rank& rank = *static_cast<Rank*>(ctx);
+        if (rank.meter_ != nullptr) rank.meter_->profile()->count_allocation(bytes);
         void* out = nullptr;
-        return static_cast<iface::Backend*>(ctx)->allocate(bytes, &out).ok() ? out : nullptr;
+        return rank.backend_.allocate(bytes, &out).ok() ? out : nullptr;
       },
-      [](void* ctx, void* data) { static_cast<iface::Backend*>(ctx)->free(data); }, info_.memory};
+      [](void* ctx, void* data) { static_cast<Rank*>(ctx)->backend_.free(data); }, info_.memory};
   tensors_.emplace(memory);
   find_tensor_ = [this](const tenon_tensor* tensor) {
     if (!tensors_->has(tensor)) return iface::TensorState::kUnknown;
@@ -221,6 +231,12 @@ void Rank::make_executor(const iface::Comm* comm) {
   dispatch_.emplace(&builder_.shape(), backend_, &*tensors_);
   executor_.emplace(&builder_.shape(), &*dispatch_, backend_, network_, attention_, layers_,
                     parallelism_, place_.rank == 0);
+  if (meter_ != nullptr) {
+    Profile* profile = meter_->profile();
+    profile->watch(&pool_);
+    dispatch_->measure(profile, instances_[1].id(), kv_value_bytes());
+    executor_->measure(profile);
+  }
   ops_.executor = &*executor_;
   ranks_.comm = comm;
 }

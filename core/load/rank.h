@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/base/stripe_pool.h"
+#include "core/iface/meter.h"
 #include "core/iface/proxy.h"
 #include "core/load/kv_budget.h"
 #include "core/load/model_loader.h"
@@ -19,11 +20,14 @@
 
 namespace tenon {
 
-// A plugin's table as C++: wrap_plugin<iface::Model, tenon_model_v1>(instance, TENON_MODEL_ID).
+// A plugin's table as C++: wrap_plugin<iface::Model, tenon_model_v1>(instance, TENON_MODEL_ID). The
+// instance's calls are checked if it has a party, and timed if there is a meter.
 template <class Wrapper, class Table>
-Result<Wrapper> wrap_plugin(const PluginInstance& instance, const char* id) {
+Result<Wrapper> wrap_plugin(const PluginInstance& instance, const char* id,
+                            iface::Meter* meter = nullptr) {
   TENON_ASSIGN(const Table* table, instance.table<Table>(id));
-  const auto callee = iface::check_plugin(instance.party(), table, instance.handle());
+  auto callee = iface::check_plugin(instance.party(), table, instance.handle());
+  if (meter != nullptr) callee = meter->plugin(instance.id(), callee);
   return Wrapper(callee.table, callee.self, &instance.id());
 }
 
@@ -32,10 +36,10 @@ class Rank {
   struct Place {
     std::uint32_t rank = 0, size = 1;
   };
-  // `file` and `boundary` outlive the rank; with a null boundary nothing is checked. Never moves:
-  // plugins keep addresses into it.
+  // `file`, `boundary` and `meter` outlive the rank; without them nothing is checked or timed.
+  // Never moves: plugins keep addresses into it.
   Rank(Place place, const GgufFile* file, std::uint32_t threads, std::uint32_t stripes_per_thread,
-       iface::Boundary* boundary);
+       iface::Boundary* boundary, iface::Meter* meter);
   ~Rank();
   Rank(const Rank&) = delete;
   Rank& operator=(const Rank&) = delete;
@@ -65,6 +69,7 @@ class Rank {
   // `pools` has the numbers of pages of all ranks.
   Status create_pools(std::span<const KvPoolSize> pools);
   std::vector<KvPoolSize> pool_sizes() const;  // without numbers of pages
+  double kv_value_bytes() const;
   void make_executor(const iface::Comm* comm);
 
   Executor& executor() { return *executor_; }
@@ -110,11 +115,17 @@ class Rank {
     Status all_reduce(Tensor* in, Tensor** out);
   };
   static const void* service(void* ctx, const char* id);
+  template <class Table>
+  const Table* lend(iface::Party* party, const Table* table) {
+    const Table* checked = iface::check_service(party, table);
+    return meter_ != nullptr ? meter_->service(checked) : checked;
+  }
   static void write_log(void* ctx, std::int32_t severity, tenon_str message);
 
   // In the order in which each needs the ones above it; they go in the reverse.
   Place place_;
   iface::Boundary* boundary_;
+  iface::Meter* meter_;
   iface::TensorLookup find_tensor_;
   ModelBuilder builder_;
   StripePool pool_;

@@ -146,17 +146,32 @@ Status Engine::run() {
 }
 
 Result<bool> Engine::step() {
+  Profile* profile = parts_.profile;
+  if (profile == nullptr) return run_step();
+  profile->begin_step();
+  Result<bool> more = run_step();
+  profile->end_step(live() > 0);
+  return more;
+}
+
+Result<bool> Engine::run_step() {
   TENON_TRY(retire());
   if (live() == 0) return false;
   TENON_TRY(build_view());
   TENON_TRY(make_plan());
+  TENON_TRY(take_pages());
+  TENON_TRY(run_items());
+  TENON_TRY(retire());
+  return true;
+}
+
+Status Engine::take_pages() {
+  const ProfileSpan span(parts_.profile, Profile::kPages);
   for (std::uint32_t i = 0; i < plan_.n_preempt; ++i) TENON_TRY(preempt(plan_.preempt[i]));
   // All hits are shared before the first page is taken, so that no eviction can take one of them.
   for (std::uint32_t i = 0; i < plan_.n_items; ++i) TENON_TRY(start(plan_.items[i].request));
   for (std::uint32_t i = 0; i < plan_.n_items; ++i) TENON_TRY(reserve_pages(plan_.items[i]));
-  TENON_TRY(run_items());
-  TENON_TRY(retire());
-  return true;
+  return {};
 }
 
 // Keys of the first n_pages pages of `tokens`, all full.
@@ -236,6 +251,7 @@ tenon_request_view Engine::view_of(const Request& request) {
 }
 
 Status Engine::build_view() {
+  const ProfileSpan span(parts_.profile, Profile::kView);
   waiting_views_.clear();
   running_views_.clear();
   page_views_.clear();
@@ -262,6 +278,7 @@ Status Engine::build_view() {
 }
 
 Status Engine::make_plan() {
+  const ProfileSpan span(parts_.profile, Profile::kPlanCheck);
   plan_items_.resize(waiting_views_.size() + running_views_.size());
   plan_preempt_.resize(running_views_.size());
   plan_ = {{sizeof plan_, 0, nullptr},
@@ -356,11 +373,17 @@ Status Engine::run_items() {
   TENON_ASSIGN(result_, parts_.run(items_));
   TENON_TRY(check_results());
   ++stats_.steps;
-  // What was computed counts, whatever a cache says to its pages.
+  Status committed = advance_all();
+  report();
+  return committed;
+}
+
+// What was computed counts, whatever a cache says to its pages.
+Status Engine::advance_all() {
+  const ProfileSpan span(parts_.profile, Profile::kAdvance);
   Status committed;
   for (const BatchItem& item : items_)
     if (Status status = advance(item); !status.ok()) committed = std::move(status);
-  report();
   return committed;
 }
 
@@ -426,6 +449,7 @@ void Engine::drop_old_pages(Request& request, Status& status) {
 }
 
 void Engine::report() {
+  const ProfileSpan span(parts_.profile, Profile::kReport);
   for (std::size_t i = 0; i < result_.rows.size(); ++i) {
     const SampledRow& row = result_.rows[i];
     Request& request = *row.request;
@@ -489,6 +513,7 @@ void Engine::emit_end(Request& request, FinishReason reason, TokenEvent event) {
 }
 
 Status Engine::retire() {
+  const ProfileSpan span(parts_.profile, Profile::kRetire);
   Status status;
   for (Queue* queue : {&waiting_, &running_}) {
     for (std::size_t i = 0; i < queue->size(); ++i) {  // a callback may submit: no iterators

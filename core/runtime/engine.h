@@ -12,6 +12,7 @@
 
 #include "core/adapter/adapter_set.h"
 #include "core/base/error.h"
+#include "core/base/profile.h"
 #include "core/memory/kv_memory.h"
 #include "core/runtime/step.h"
 
@@ -35,6 +36,7 @@ struct EngineParts {
   std::int32_t context = 0;   // tokens of the longest sequence
   Hash128 cache_seed;         // identity of everything that KV depends on but a request's adapter
   AdapterSet* adapters = nullptr;  // null: the manifest has no adapter plugin
+  Profile* profile = nullptr;      // null: nothing is measured
 };
 
 class Engine {
@@ -64,6 +66,7 @@ class Engine {
 
  private:
   using Queue = std::vector<std::unique_ptr<Request>>;  // in the order of arrival
+  Result<bool> run_step();
   Status check(const RequestSpec& spec) const;
   Status check_sampling(const RequestSpec& spec) const;
   Status bind_adapter(Request& request, const RequestSpec& spec);
@@ -79,6 +82,8 @@ class Engine {
   Status reserve_pages(const tenon_plan_item& item);
   Status run_items();
   Status check_results() const;
+  Status take_pages();
+  Status advance_all();
   Status advance(const BatchItem& item);
   void report();
   void accept(Request& request, const tenon_sample_result& result);

@@ -79,6 +79,7 @@ Result<Tensor*> Executor::upload(std::span<const std::int32_t> values) {
 }
 
 Result<StepResult> Executor::run(std::span<const BatchItem> items) {
+  const ProfileSpan span(profile_, Profile::kRun);
   Tensor* x = nullptr;
   Status status;
   try {
@@ -134,6 +135,7 @@ Result<Tensor*> Executor::rows_of(Tensor* x, std::span<const std::int32_t> rows)
 }
 
 Status Executor::sample(Tensor* x) {
+  const ProfileSpan span(profile_, Profile::kSample);
   sample_params_.clear();
   results_.clear();
   std::size_t tops = 0;

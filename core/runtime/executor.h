@@ -36,6 +36,7 @@ class Executor {
   using PortObserver =
       std::function<void(const std::string& port, const Tensor& tensor, const void* host_data)>;
   void observe_ports(PortObserver observer) { observer_ = std::move(observer); }
+  void measure(Profile* profile) { profile_ = profile; }
 
  private:
   static constexpr std::int32_t kHeadRows = 32;  // rows whose logits exist at once
@@ -58,6 +59,7 @@ class Executor {
   bool samples_;                          // false: another rank has the head
   std::vector<tenon_layer_plan> layers_;  // [layers]: where each keeps its state
   PortObserver observer_;
+  Profile* profile_ = nullptr;
   Status port_status_;  // a port cannot fail; what its observer met is reported after the layer
 
   // The running step. Reused from step to step.

@@ -5,15 +5,16 @@
   generate.py --check   exit 1 when a checked-in file differs from what would be written
 
 Output: C11 headers (sdk/include/tenon/abi), plugin-side trampolines (sdk/include/tenon/sdk/tables.hpp), host-side
-wrappers and trampolines (core/iface/tables.h), the checking proxy (core/iface/checked_tables.*), the reference page
-(docs/reference/abi.md). From sdk/abi/vocabulary.toml: the host's table of tokens (core/plugin/vocabulary_table.h) and their
-page (docs/reference/vocabulary.md).
+wrappers and trampolines (core/iface/tables.h), the checking proxy (core/iface/checked_tables.*), tables that time their
+calls (core/iface/timed_tables.*), the reference page (docs/reference/abi.md). From sdk/abi/vocabulary.toml: the host's table
+of tokens (core/plugin/vocabulary_table.h) and their page (docs/reference/vocabulary.md).
 """
 import pathlib
 import sys
 import tomllib
 
 from checked import Checked, options
+from timed import Timed
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # In the order in which headers include one another.
@@ -364,6 +365,9 @@ def outputs():
     checked = Checked(faces, BANNER.format("*.toml"))
     files["core/iface/checked_tables.h"] = checked.header()
     files["core/iface/checked_tables.cc"] = checked.source()
+    timed = Timed(faces, BANNER.format("*.toml"))
+    files["core/iface/timed_tables.h"] = timed.header()
+    files["core/iface/timed_tables.cc"] = timed.source()
     files["docs/reference/abi.md"] = reference_page(faces)
     tokens = vocabulary()
     files["core/plugin/vocabulary_table.h"] = vocabulary_table(tokens)

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "core/base/stripe_pool.h"
+#include "core/iface/meter.h"
 #include "core/iface/proxy.h"
 #include "core/iface/tables.h"
 #include "tenon/sdk/tables.hpp"
@@ -77,10 +79,45 @@ void void_call(benchmark::State& state) {
   }
 }
 
+// With a profile, inside a step, with a stream beside it that is empty.
+void timed_call(benchmark::State& state) {
+  Callee callee(false);
+  Profile profile(false);
+  StripePool pool(1);
+  profile.watch(&pool);
+  iface::Meter meter(&profile);
+  const auto timed = meter.plugin<tenon_cache_v1>(
+      callee.id,
+      {&sdk::CacheTable<Cache>::table, reinterpret_cast<tenon_instance*>(&callee.plugin)});
+  const iface::Cache wrapper(timed.table, timed.self, &callee.id);
+  const std::uint32_t pages[4] = {1, 2, 3, 4};
+  profile.begin_step();
+  for (auto _ : state) {
+    Status status = wrapper.use(0, pages, 4);
+    benchmark::DoNotOptimize(status);
+  }
+  profile.end_step(false);
+}
+
+// A command through the stream; with a profile it is noted when it runs.
+void command(benchmark::State& state) {
+  Profile profile(false);
+  StripePool pool(1);
+  if (state.range(0) != 0) profile.watch(&pool);
+  profile.begin_step();
+  for (auto _ : state) {
+    pool.submit([](const void*, std::uint32_t, std::uint32_t, std::uint32_t) {}, nullptr, 0, 1);
+    pool.wait();
+  }
+  profile.end_step(false);
+}
+
 BENCHMARK(direct_void);
 BENCHMARK(void_call)->ArgName("checked")->Arg(0)->Arg(1);
 BENCHMARK(direct_status);
 BENCHMARK(status_call)->ArgName("checked")->Arg(0)->Arg(1);
+BENCHMARK(timed_call);
+BENCHMARK(command)->ArgName("profiled")->Arg(0)->Arg(1);
 
 }  // namespace
 }  // namespace tenon
