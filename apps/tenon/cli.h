@@ -22,7 +22,7 @@ struct EngineChoice {
   std::string model;     // a known name, or a file
   std::string backend;   // a plugin's id, with its default parameters
   std::optional<std::int64_t> threads, context, kv_pages;
-  std::vector<std::string> plugin_dirs;  // empty: the folder `plugins` beside the binary's own
+  std::vector<std::string> plugin_dirs;  // empty: the installation's
   std::vector<std::string> adapters;     // NAME, FOLDER or NAME=FOLDER each
   bool one_adapter = true;               // of all requests; false: each names its own
   bool allow_untested = false;           // run plugins together that were never run together

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "apps/tenon/default_manifest.h"
+#include "apps/tenon/installation.h"
 #include "apps/tenon/interrupt.h"
 #include "apps/tenon/model_store.h"
 #include "apps/tenon/progress.h"
@@ -53,11 +54,11 @@ Result<PluginCatalog> open_catalog(const std::vector<std::string>& directories, 
   if (without_pins) host.require_pins = false;
   // In production nothing but the installation's own unless the operator says so.
   if (host.production && host.plugin_directories.empty())
-    host.plugin_directories.push_back(default_plugin_dir());
+    host.plugin_directories.push_back(find_installation().plugins);
   PluginCatalog catalog(std::move(host));
   TENON_TRY(add_builtin_plugins(catalog));
   if (directories.empty()) {
-    TENON_TRY(catalog.add_directory(default_plugin_dir()));
+    TENON_TRY(catalog.add_directory(find_installation().plugins));
   }
   for (const std::string& directory : directories) TENON_TRY(catalog.add_directory(directory));
   for (const BrokenPlugin& broken : catalog.broken())
