@@ -6,34 +6,15 @@
 #include <string>
 
 #include "core/reference/kernels.h"
+#include "tenon/sdk/parallel.hpp"
 #include "tenon/sdk/plugin.hpp"
 #include "tenon/sdk/sample.hpp"
 
 namespace tenon::reference {
 namespace {
 
+using sdk::parallel;
 using sdk::Status;
-
-// Runs f(i) for i in [0, count) on the engine's threads and waits: an op of the reference is
-// complete when its call returns.
-template <class F>
-void parallel(const sdk::ThreadsService& threads, std::int64_t count, const F& f) {
-  struct Args {
-    const F* f;
-    std::int64_t count;
-  };
-  const Args args{&f, count};
-  const auto run = [](const void* raw, uint32_t stripe, uint32_t stripes, uint32_t) {
-    const auto& args = *static_cast<const Args*>(raw);
-    for (std::int64_t i = args.count * stripe / stripes; i < args.count * (stripe + 1) / stripes;
-         ++i)
-      (*args.f)(i);
-  };
-  const std::int64_t stripes =
-      std::min<std::int64_t>(count, std::int64_t{threads.count()} * threads.stripes_per_thread());
-  if (count > 0) threads.submit(run, &args, sizeof args, static_cast<uint32_t>(stripes));
-  threads.wait();
-}
 
 template <class P>
 class Backend {

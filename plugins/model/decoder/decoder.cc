@@ -9,17 +9,18 @@
 //
 // Everything is said in prepared groups of sites, so that a backend fuses the norm, the products
 // and what follows them.
-#include <array>
 #include <cmath>
 #include <string>
 #include <vector>
 
 #include "tenon/sdk/plugin.hpp"
+#include "tenon/sdk/tensor.hpp"
 
 namespace {
 
 using tenon::sdk::Status;
 using tenon::sdk::str_of;
+using tenon::sdk::Tensors;
 
 struct Layer {
   std::uint32_t qkv, out, gate_up, down;              // prepared groups
@@ -78,44 +79,35 @@ class Decoder {
 
   Status layer(std::int32_t index, tenon_tensor* x, tenon_tensor** out) {
     const Layer& layer = layers_[static_cast<std::size_t>(index)];
-    std::array<tenon_tensor*, 3> qkv;
-    TENON_SDK_TRY(linear(layer.qkv, {x}, qkv));
-    tenon_tensor* mixed = nullptr;
-    Status status = ops_.attention(index, qkv[0], qkv[1], qkv[2], &mixed);
-    for (tenon_tensor* t : qkv) ops_.release(t);
-    if (!status.ok()) return status;
-
-    std::array<tenon_tensor*, 1> h, gated, y;
-    status = linear(layer.out, {mixed, x}, h);
-    ops_.release(mixed);
-    if (!status.ok()) return status;
+    Tensors mixed(ops_), h(ops_), gated(ops_), y(ops_);
+    {
+      Tensors<3> qkv(ops_);
+      TENON_SDK_TRY(linear(layer.qkv, {x}, qkv));
+      TENON_SDK_TRY(ops_.attention(index, qkv[0], qkv[1], qkv[2], mixed.out()));
+    }
+    TENON_SDK_TRY(linear(layer.out, {mixed[0], x}, h));
+    mixed.release();
     ops_.port(layer.after_attention, h[0]);
 
-    status = linear(layer.gate_up, {h[0]}, gated);
-    if (status.ok()) {
-      status = linear(layer.down, {gated[0], h[0]}, y);
-      ops_.release(gated[0]);
-    }
-    ops_.release(h[0]);
-    if (!status.ok()) return status;
+    TENON_SDK_TRY(linear(layer.gate_up, {h[0]}, gated));
+    TENON_SDK_TRY(linear(layer.down, {gated[0], h[0]}, y));
     ops_.port(layer.after_feed_forward, y[0]);
-    *out = y[0];
+    *out = y.take();
     return {};
   }
 
   Status head(tenon_tensor* x, tenon_tensor** out) {
-    std::array<tenon_tensor*, 1> logits;
+    Tensors logits(ops_);
     TENON_SDK_TRY(linear(head_, {x}, logits));
-    *out = logits[0];
+    *out = logits.take();
     return {};
   }
 
  private:
   template <std::size_t N>
-  Status linear(std::uint32_t group, std::initializer_list<tenon_tensor*> in,
-                std::array<tenon_tensor*, N>& out) {
+  Status linear(std::uint32_t group, std::initializer_list<tenon_tensor*> in, Tensors<N>& out) {
     tenon_op_linear_group op{{sizeof op, TENON_OP_LINEAR_GROUP, nullptr}, group, 0, nullptr};
-    return ops_.call(&op.hdr, in.begin(), static_cast<std::uint32_t>(in.size()), out.data(), N);
+    return ops_.call(&op.hdr, in.begin(), static_cast<std::uint32_t>(in.size()), out.out(), N);
   }
 
   Status get(const char* key, std::int64_t& out) const {

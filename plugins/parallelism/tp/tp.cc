@@ -5,6 +5,7 @@
 #include <string>
 
 #include "tenon/sdk/plugin.hpp"
+#include "tenon/sdk/tensor.hpp"
 
 namespace {
 
@@ -46,12 +47,11 @@ class TensorParallel {
   // same order, so that the stream stays the same on all of them.
   Status reduce(const tenon_reduce_site* site, tenon_tensor* partial, tenon_tensor* residual,
                 tenon_tensor** out) {
-    tenon_tensor* in[] = {nullptr, residual};
-    TENON_SDK_TRY(ranks_.all_reduce(partial, &in[0]));
+    tenon::sdk::Tensors sum(ops_);
+    TENON_SDK_TRY(ranks_.all_reduce(partial, sum.out()));
+    tenon_tensor* in[] = {sum[0], residual};
     const tenon_op_add op{{sizeof op, TENON_OP_ADD, nullptr}, site->norm, 0, site->norm_eps};
-    Status status = ops_.call(&op.hdr, in, 2, out, 1);
-    ops_.release(in[0]);
-    return status;
+    return ops_.call(&op.hdr, in, 2, out, 1);
   }
 
  private:
