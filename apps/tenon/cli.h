@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "apps/tenon/new_project.h"
 #include "core/base/error.h"
 #include "core/manifest/manifest.h"
 #include "core/trace/generate.h"
@@ -130,6 +131,10 @@ struct ManifestLockCommand {
   std::vector<std::string> plugin_dirs;
   bool json = false;
 };
+struct NewCommand {
+  NewProject project;
+  bool json = false;
+};
 struct PluginListCommand {
   std::vector<std::string> plugin_dirs;
   bool markdown = false;  // the page docs/reference/plugins.md
@@ -154,7 +159,7 @@ using Command =
                  ScoreCommand, BenchCommand, ReplayTraceCommand, InspectCommand,
                  ManifestCheckCommand, ManifestExplainCommand, ManifestDiffCommand,
                  ManifestLockCommand, PluginListCommand, AdapterListCommand, AdapterLoadCommand,
-                 AdapterRemoveCommand, ConformCommand>;
+                 AdapterRemoveCommand, ConformCommand, NewCommand>;
 
 // TENON-A001 for a command or an option that is unknown, TENON-A002 for one that is used wrongly;
 // both mean exit code 2.
@@ -175,6 +180,7 @@ int run_command(const ManifestExplainCommand& command);
 int run_command(const ManifestDiffCommand& command);
 int run_command(const ManifestLockCommand& command);
 int run_command(const PluginListCommand& command);
+int run_command(const NewCommand& command);
 int run_command(const AdapterListCommand& command);
 int run_command(const AdapterLoadCommand& command);
 int run_command(const AdapterRemoveCommand& command);

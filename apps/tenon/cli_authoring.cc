@@ -1,4 +1,4 @@
-// conform: the command for those who write plugins.
+// new and conform: the commands for those who write plugins.
 #include "apps/tenon/cli_parts.h"
 
 namespace tenon::app {
@@ -33,8 +33,29 @@ void declare_conform(CLI::App& app, Parsed& parsed) {
   command->add_option("--result", conform.result)->group("");
 }
 
+void declare_new(CLI::App& app, Parsed& parsed) {
+  NewProject& project = parsed.new_project.project;
+  CLI::App* command = add_command(app, "new", "Begin a plugin of your own: makes a project", "new",
+                                  parsed, &Parsed::new_project);
+  command->add_option("KIND", project.kind, "scheduler, attention, cache, adapter, ...")
+      ->required();
+  command->add_option("NAME", project.name, "Of the folder, the library and the project")
+      ->required();
+  command->add_option("--lang", project.language, "c++ or c; default c++")
+      ->check(CLI::IsMember({"c++", "c"}))
+      ->type_name("LANGUAGE");
+  command->add_option("--dir", project.parent, "Where the folder is made; default: here")
+      ->type_name("DIR");
+  command->add_option("--id", project.id, "The plugin's id; default org.example.NAME")
+      ->type_name("ID");
+  command->add_flag("--json", parsed.new_project.json, "Print JSON, errors included");
+}
+
 }  // namespace
 
-void declare_authoring(CLI::App& app, Parsed& parsed) { declare_conform(app, parsed); }
+void declare_authoring(CLI::App& app, Parsed& parsed) {
+  declare_new(app, parsed);
+  declare_conform(app, parsed);
+}
 
 }  // namespace tenon::app

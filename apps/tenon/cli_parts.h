@@ -30,6 +30,7 @@ struct Parsed {
   ManifestDiffCommand manifest_diff;
   ManifestLockCommand manifest_lock;
   PluginListCommand plugin_list;
+  NewCommand new_project;
   AdapterListCommand adapter_list;
   AdapterLoadCommand adapter_load;
   AdapterRemoveCommand adapter_remove;
@@ -55,6 +56,6 @@ void add_engine(CLI::App& command, EngineChoice& out);
 void declare_generation(CLI::App& app, Parsed& parsed);  // run, score, bench, replay-trace
 void declare_files(CLI::App& app, Parsed& parsed);       // inspect, model, adapter
 void declare_plugins(CLI::App& app, Parsed& parsed);     // manifest, plugin
-void declare_authoring(CLI::App& app, Parsed& parsed);   // conform
+void declare_authoring(CLI::App& app, Parsed& parsed);   // new, conform
 
 }  // namespace tenon::app

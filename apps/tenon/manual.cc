@@ -25,6 +25,7 @@ COMMANDS
   tenon manifest diff A B       what differs between two, defaults included
   tenon manifest lock FILE      pin versions, libraries and the model
   tenon plugin list             the plugins that a manifest can name
+  tenon new KIND NAME           begin a plugin of your own: makes a project
   tenon conform FILE.so         hold a plugin to what the boundary asks of it
   tenon model list              the models known by name, and which are here
   tenon model pull NAME         fetch one; safe to interrupt, safe to run twice at once
@@ -63,9 +64,10 @@ FILES
 DOCUMENTATION
   docs/index.md                 the way in: map of the tree, glossary, where to go next
   docs/use                      running, manifests, models, adapters
+  docs/author                   writing a plugin against the installed SDK
 )";
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 17> kExamples = {{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 18> kExamples = {{
     {"adapter", R"(
 An adapter changes the model for the requests that name it. It is a folder with adapter_config.json
 and adapter_model.safetensors, as PEFT writes it.
@@ -188,6 +190,15 @@ in another folder.
 Examples:
   tenon manifest lock serve.textproto -o serve.lock.textproto
   tenon manifest lock serve.textproto --in-place
+)"},
+    {"new", R"(
+The project builds, tests and runs against the installed SDK, without this repository; its README
+says how. Kinds: adapter, attention, backend, cache, comm, model, parallelism, scheduler; in C:
+attention, scheduler. The name has a to z, 0 to 9 and '-'.
+
+Examples:
+  tenon new scheduler shortest-first
+  tenon new attention my-window --lang c --dir ~/plugins --id com.example.my-window
 )"},
     {"plugin", R"(
 Example:

@@ -184,6 +184,8 @@ const std::vector<std::string>& plugin_kinds() {
   return kinds;
 }
 
+bool is_plugin_id(std::string_view id) { return is_id(id); }
+
 std::string list_text(const std::vector<std::string>& items) {
   std::string out;
   for (const std::string& item : items) out += (out.empty() ? "" : ", ") + item;

@@ -68,6 +68,8 @@ struct PluginDescriptor {
 };
 
 const std::vector<std::string>& plugin_kinds();
+// Lower-case words joined by dots, at least two: "tenon.scheduler.fcfs".
+bool is_plugin_id(std::string_view id);
 std::string list_text(const std::vector<std::string>& items);  // "a, b, c"
 const char* param_type_name(ParamType type);                   // "bool", "int64", ...
 const char* numerics_name(Numerics numerics);  // "exact", "split", "approx", "unspecified"

@@ -7,7 +7,7 @@ command -v "$tool" >/dev/null || {
   echo "format: $tool is missing; install the Debian package of that name"
   exit 1
 }
-mapfile -d '' -t files < <(git ls-files -z --cached --others --exclude-standard -- '*.h' '*.hpp' '*.cc' '*.cu' '*.cuh')
+mapfile -d '' -t files < <(git ls-files -z --cached --others --exclude-standard -- '*.h' '*.hpp' '*.c' '*.cc' '*.cu' '*.cuh')
 # Generated headers keep the generator's own layout.
 mapfile -t files < <(grep -L 'enerated by' "${files[@]}")
 "$tool" --dry-run -Werror "${files[@]}"
