@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "apps/tenon/cli.h"
+#include "apps/tenon/installation.h"
 #include "apps/tenon/interrupt.h"
 #include "apps/tenon/session.h"
 #include "apps/tenon/subprocess.h"
@@ -94,7 +95,7 @@ Result<conform::Subject> subject_of(const ConformCommand& command) {
     out.params.push_back(std::move(param));
   }
   out.directories = command.plugin_dirs;
-  if (out.directories.empty()) out.directories.push_back(default_plugin_dir());
+  if (out.directories.empty()) out.directories.push_back(find_installation().plugins);
   out.seed = static_cast<std::uint64_t>(command.seed);
   out.effort = static_cast<int>(command.effort);
   TENON_TRY(out.resolve());

@@ -43,12 +43,6 @@ bool looks_like_file(const std::string& model) {
 
 }  // namespace
 
-std::string default_plugin_dir() {
-  std::error_code error;
-  const fs::path binary = fs::read_symlink("/proc/self/exe", error);
-  return (binary.parent_path().parent_path() / "plugins").string();
-}
-
 Result<PluginCatalog> open_catalog(const std::vector<std::string>& directories, bool without_pins) {
   TENON_ASSIGN(HostConfig host, find_host_config());
   if (without_pins) host.require_pins = false;

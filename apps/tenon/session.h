@@ -27,9 +27,6 @@ struct Session {
   std::unique_ptr<LoadedEngine> engine;
 };
 
-// The folder of the plugins that belong to this program.
-std::string default_plugin_dir();
-
 // Plugins of the folders, and those built in. Broken files are reported once, as warnings. With
 // `without_pins` a manifest may lack the pins that this host otherwise wants: to write them.
 Result<PluginCatalog> open_catalog(const std::vector<std::string>& directories,

@@ -6,7 +6,7 @@
 1. What is installed, and that it can be moved.
 2. The plugins of the tree build against the installation alone.
 3. Every template with every compiler: `tenon new`, configure, build, its tests, `tenon inspect`, `tenon manifest check`, and
-   runs on random models whose answers must be those of the plugin that the template names as its oracle.
+   runs on random models whose answers must be those of the plugin that the template names as its oracle; `tenon conform`.
 4. The same libraries in a host that another compiler built (in FOLDER, kept between runs).
 """
 import argparse
@@ -249,6 +249,9 @@ def main():
         assert all("rules       kept" in call([tenon, "inspect", project.library(c)], work, work) for project, (c, _) in jobs)
         list(pool.map(lambda job: run(host, job[0], job[1][0]), jobs))
         say("all of them load and run, with the answers of their oracles")
+        for project in projects:
+            call([tenon, "conform", project.library(compilers[-1][0])], work, work)
+        say(f"all of them conform, as {compilers[-1][0]} builds them")
         if arguments.without_host or not shutil.which(HOST_COMPILER[1]):
             say(f"SKIPPED: a host built by {HOST_COMPILER[0]}")
             return
