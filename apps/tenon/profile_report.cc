@@ -81,7 +81,7 @@ Status write_file(const std::string& path, const std::string& text) {
   file.close();
   if (file) return {};
   return Error{.code = Code::kPermissionDenied,
-               .id = "TENON-A050",
+               .id = "TENON-A018",
                .message = "cannot write the profile",
                .where = path,
                .found = std::strerror(errno),

@@ -20,7 +20,7 @@ std::string profile_json(const Profile& profile);
 std::string trace_json(const Profile& profile);
 
 // What the command line asked for: the table on stderr, the files. Nothing without a profile.
-// TENON-A050: a file cannot be written.
+// TENON-A018: a file cannot be written.
 Status report_profile(const LoadedEngine& engine, const EngineChoice& choice);
 
 }  // namespace tenon::app

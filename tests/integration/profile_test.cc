@@ -146,7 +146,7 @@ TEST(Profile, FilesAreWrittenOrRefusedByName) {
   const EngineChoice bad{.trace = "/no/such/folder/trace.json"};
   const Status refused = report_profile(*engine, bad);
   ASSERT_FALSE(refused.ok());
-  EXPECT_EQ(refused.error().id, "TENON-A050");
+  EXPECT_EQ(refused.error().id, "TENON-A018");
 }
 
 }  // namespace
