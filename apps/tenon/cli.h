@@ -150,6 +150,7 @@ struct ConformCommand {
   double timeout = 60, fuzz = 0;  // seconds
   bool in_process = false;
   bool list = false;
+  bool markdown = false;  // of the list: the page docs/reference/conformance.md
   bool json = false;
   std::string only, result;  // of a child: the test, and the file for what it found
 };

@@ -10,6 +10,7 @@ void declare_conform(CLI::App& app, Parsed& parsed) {
                                   "conform", parsed, &Parsed::conform);
   command->add_option("FILE", conform.file, "A plugin (.so)");
   command->add_flag("--list", conform.list, "Print the tests and run none");
+  command->add_flag("--markdown", conform.markdown, "With --list: the reference page of the tests");
   command->add_option("--include", conform.include, "Only tests whose name this matches")
       ->type_name("REGEX");
   command->add_option("--exclude", conform.exclude, "No tests whose name this matches")

@@ -67,7 +67,7 @@ DOCUMENTATION
   docs/author                   writing a plugin against the installed SDK
 )";
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 18> kExamples = {{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 19> kExamples = {{
     {"adapter", R"(
 An adapter changes the model for the requests that name it. It is a folder with adapter_config.json
 and adapter_model.safetensors, as PEFT writes it.
@@ -147,6 +147,15 @@ Examples:
       -m apps/manifests/default.textproto -m apps/manifests/sarathi-serve.textproto
   tenon replay-trace --generate --count 50 --rate 2 --lengths sharegpt --scale 0.1 --out t.jsonl
   tenon replay-trace t.jsonl --slo-ttft 2 --slo-tpot 0.15 --json
+)"},
+    {"conform", R"(
+Each test runs in a process of its own, so one that crashes or hangs is a finding like any other. Random
+cases follow from the seed that the last line prints. docs/author/conform.md says how to find a cause.
+
+Examples:
+  tenon conform build/my-scheduler.so
+  tenon conform build/my-scheduler.so --include '^scheduler' --seed 7 --json
+  tenon conform build/my-scheduler.so --fuzz 600
 )"},
     {"inspect", R"(
 A plugin's descriptor is read without running its code.

@@ -96,8 +96,8 @@ Finding by_key(const Subject& s) {
   TENON_ASSIGN(RawHost r, RawHost::open(s));
   RawCreate made(r.rig->host(), s.descriptor().id, r.params);
   const tenon_param more{{"kit_unknown", 11}, TENON_PARAM_TYPE_INT64, 0, {.i = 7}};
-  made.params.insert(made.params.begin(), more);
   std::reverse(made.params.begin(), made.params.end());
+  made.params.insert(made.params.begin(), more);
   made.call(r.table);
   if (made.status != TENON_OK)
     return failed("create() minds the order of parameters or one that it does not know: " +

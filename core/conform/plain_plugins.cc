@@ -1,7 +1,5 @@
 #include "core/conform/plain_plugins.h"
 
-#include <vector>
-
 namespace tenon::conform {
 
 sdk::Status PlainScheduler::plan(const tenon_schedule_view* view, tenon_plan* out) {
@@ -9,25 +7,17 @@ sdk::Status PlainScheduler::plan(const tenon_schedule_view* view, tenon_plan* ou
   sdk::PageBudget budget(*view);
   const auto run = [&](const tenon_request_view& r) {
     const std::int32_t end = budget.furthest(r, r.known);
-    if (end <= r.computed) return false;
+    if (end <= r.computed) return;
+    budget.take(r, end);
     out->items[out->n_items++] = {r.id, r.computed, end};
-    return true;
   };
-  // The one that has waited longest first; whoever finds no page takes the youngest's.
-  std::vector<const tenon_request_view*> running;
-  for (std::uint32_t i = 0; i < view->n_running; ++i) running.push_back(&view->running[i]);
-  std::stable_sort(running.begin(), running.end(),
-                   [](const auto* a, const auto* b) { return a->idle > b->idle; });
-  for (const tenon_request_view* r : running)
-    if (run(*r)) return {};
-  if (view->n_running > 1) {
-    const tenon_request_view& youngest = view->running[view->n_running - 1];
-    out->preempt[out->n_preempt++] = youngest.id;
-    budget.give_back(youngest);
-    run(view->running[0]);
-    return {};
-  }
+  for (std::uint32_t i = 0; i < view->n_running; ++i) run(view->running[i]);
   if (view->n_waiting > 0) run(view->waiting[0]);
+  if (out->n_items > 0 || view->n_running < 2) return {};
+  const tenon_request_view& youngest = view->running[view->n_running - 1];
+  out->preempt[out->n_preempt++] = youngest.id;
+  budget.give_back(youngest);
+  run(view->running[0]);
   return {};
 }
 

@@ -17,7 +17,7 @@ tenon_instance* handle_of(T& object) {
   return reinterpret_cast<tenon_instance*>(&object);
 }
 
-// First come, first served, one request in each step, and the youngest gives way.
+// Whoever runs goes on, one request is let in with each step, and the youngest gives way.
 class PlainScheduler {
  public:
   iface::Scheduler wrapped() {

@@ -51,7 +51,7 @@ struct RawCreate {
   }
 };
 
-// What a RawCreate is made of; the instance of the rig plays no part.
+// What a RawCreate is made of.
 struct RawHost {
   std::unique_ptr<Rig> rig;
   ResolvedParams params;
@@ -59,7 +59,7 @@ struct RawHost {
 
   static Result<RawHost> open(const Subject& subject) {
     RawHost out;
-    TENON_ASSIGN(out.rig, Rig::open(subject));
+    out.rig = Rig::without_instance();
     TENON_ASSIGN(out.params, subject.resolve());
     TENON_ASSIGN(out.table, open_plugin(subject.file));
     return out;

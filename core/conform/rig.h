@@ -9,7 +9,9 @@
 
 #include "core/base/stripe_pool.h"
 #include "core/conform/test.h"
+#include "core/iface/proxy.h"
 #include "core/iface/tables.h"
+#include "core/load/rank.h"
 #include "core/plugin/instance.h"
 
 namespace tenon::conform {
@@ -22,10 +24,14 @@ class Rig {
     // there and its calls fail.
     std::map<std::string, const void*> services;
     bool idle_services = true;  // false: what is not in `services` is not there
+    // Calls go through the checking proxy: a misuse of the boundary is an error that says whose.
+    bool checked = true;
     std::uint32_t threads = 1, stripes_per_thread = 3;
   };
   static Result<std::unique_ptr<Rig>> open(const Subject& subject, Options options);
   static Result<std::unique_ptr<Rig>> open(const Subject& subject) { return open(subject, {}); }
+  // The host alone.
+  static std::unique_ptr<Rig> without_instance() { return std::unique_ptr<Rig>(new Rig({})); }
   Rig(const Rig&) = delete;
   Rig& operator=(const Rig&) = delete;
 
@@ -36,9 +42,11 @@ class Rig {
   // The instance's table, wrapped: as<iface::Cache, tenon_cache_v1>(TENON_CACHE_ID).
   template <class Wrapper, class Table>
   Result<Wrapper> as(const char* id) const {
-    TENON_ASSIGN(const Table* table, instance_->table<Table>(id));
-    return Wrapper(table, instance_->handle(), &instance_->id());
+    return wrap_plugin<Wrapper, Table>(*instance_, id);
   }
+  // Around the calls of a step: what was lent for it is poisoned when it ends.
+  void begin_step() { boundary_.begin_step(); }
+  Status end_step() { return boundary_.end_step(); }
   const std::vector<std::string>& log() const { return log_; }  // what the plugin has logged
   const std::set<std::string>& services_asked() const { return asked_; }  // by their ids
 
@@ -59,6 +67,9 @@ class Rig {
 
   StripePool pool_;
   tenon_threads_v1 threads_ = iface::make_threads_table(this);
+  iface::Boundary boundary_{false};
+  iface::Party* party_ = nullptr;  // null: not checked
+  const tenon_threads_v1* lent_threads_ = nullptr;
   Options options_;
   std::set<std::string> asked_;
   std::vector<std::string> log_;

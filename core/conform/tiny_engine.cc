@@ -92,7 +92,8 @@ Result<std::vector<TinyAnswer>> run_tiny(const TinyEngine& engine,
                parse_manifest(manifest_of(engine, model_file(engine.family),
                                           adapts ? adapter_files() : std::string()),
                               "kit.textproto"));
-  TENON_ASSIGN(const auto loaded, LoadedEngine::load(manifest, catalog, model_file(engine.family)));
+  TENON_ASSIGN(const auto loaded, LoadedEngine::load(manifest, catalog, model_file(engine.family),
+                                                     {.check_boundary = true}));
   std::vector<TinyAnswer> answers(9);
   std::size_t next = 0;
   for (const auto& wave : {std::vector<int>{0, 1, 2}, {3, 4, 5}, {0, 1, 2}}) {
