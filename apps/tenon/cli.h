@@ -128,6 +128,7 @@ struct ManifestLockCommand {
   std::string file;
   std::string out;  // empty: stdout
   bool in_place = false;
+  bool update = false;  // what the file pins already is pinned anew
   std::vector<std::string> plugin_dirs;
   bool json = false;
 };

@@ -17,7 +17,8 @@ void declare_conform(CLI::App& app, Parsed& parsed) {
       ->type_name("REGEX");
   command->add_option("--param", conform.params, "A parameter of the plugin; may be repeated")
       ->type_name("KEY=VALUE")
-      ->take_all();
+      ->take_all()
+      ->allow_extra_args(false);
   command->add_option("--seed", conform.seed, "Random cases follow from it; default 1");
   command->add_option("--effort", conform.effort, "So many times the random cases; default 1")
       ->check(CLI::Range(1, 100000));

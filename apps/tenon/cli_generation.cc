@@ -36,7 +36,8 @@ void add_adapters(CLI::App& command, EngineChoice& out) {
       .add_option("--adapter", out.adapters,
                   "Loads an adapter; requests use it unless it is NAME=FOLDER beside others")
       ->type_name("NAME|FOLDER|NAME=FOLDER")
-      ->take_all();
+      ->take_all()
+      ->allow_extra_args(false);
 }
 
 void add_sampling(CLI::App& command, SamplingChoice& out) {
@@ -51,11 +52,13 @@ void add_sampling(CLI::App& command, SamplingChoice& out) {
   command.add_option("--frequency-penalty", out.frequency_penalty, "0: none");
   command.add_option("--logit-bias", out.logit_bias, "Added to a token's logit; may be repeated")
       ->type_name("ID=BIAS")
-      ->take_all();
+      ->take_all()
+      ->allow_extra_args(false);
   command.add_option("--seed", out.seed, "The same seed gives the same answer");
   command.add_option("--stop", out.stop, "End before this text; may be repeated")
       ->type_name("TEXT")
-      ->take_all();
+      ->take_all()
+      ->allow_extra_args(false);
   command.add_flag("--ignore-eos", out.ignore_eos, "Go on after the model's end token");
 }
 
@@ -192,7 +195,8 @@ void declare_replay_trace(CLI::App& app, Parsed& parsed) {
       ->add_option("-m,--manifest", replay.manifests,
                    "What to assemble; several are run in turns, A B A B; default: the built-in one")
       ->type_name("FILE")
-      ->take_all();
+      ->take_all()
+      ->allow_extra_args(false);
   command
       ->add_option("--rounds", replay.rounds,
                    "Repetitions; medians are printed" + default_of(replay.rounds))
@@ -215,7 +219,8 @@ void declare_replay_trace(CLI::App& app, Parsed& parsed) {
       ->add_option("--adapter", replay.engine.adapters,
                    "Loads an adapter for the rows that name it; may be repeated")
       ->type_name("NAME|FOLDER|NAME=FOLDER")
-      ->take_all();
+      ->take_all()
+      ->allow_extra_args(false);
   command->add_flag("--ignore-adapters", replay.ignore_adapters,
                     "The base model answers, whatever the rows name");
   replay.engine.one_adapter = false;

@@ -42,6 +42,7 @@ void declare_lock(CLI::App& manifest, Parsed& parsed) {
   CLI::Option* out = command->add_option("-o,--out", lock.out, "Write here instead of to stdout");
   out->type_name("FILE");
   command->add_flag("--in-place", lock.in_place, "Write over the file itself")->excludes(out);
+  command->add_flag("--update", lock.update, "Pin anew what the file pins already");
   command->add_flag("--json", lock.json, "Print what was pinned as JSON, errors included");
   add_plugin_dirs(*command, lock.plugin_dirs);
 }
@@ -71,9 +72,12 @@ void declare_plugin(CLI::App& app, Parsed& parsed) {
 }  // namespace
 
 void add_plugin_dirs(CLI::App& command, std::vector<std::string>& out) {
-  command.add_option("--plugins", out, "A folder of plugins; may be repeated")
+  command
+      .add_option("--plugins", out,
+                  "A folder of plugins beside the installation's; may be repeated")
       ->type_name("DIR")
-      ->take_all();
+      ->take_all()
+      ->allow_extra_args(false);
 }
 
 void add_allow_untested(CLI::App& command, bool& out) {

@@ -22,9 +22,20 @@ struct Locked {
   std::string text;
 };
 
+// Libraries stay where they are; their content and version may be others now.
+void forget_pins(Manifest& manifest) {
+  for (ManifestRole* role : manifest_roles(manifest)) {
+    if (!role->library) continue;
+    role->library->sha256.clear();
+    role->version.clear();
+  }
+  manifest.model.sha256.clear();
+}
+
 // What is written must load: it is read again, and checked.
 Result<Locked> lock(const ManifestLockCommand& command, const std::string& folder) {
-  TENON_ASSIGN(const Manifest manifest, load_manifest(command.file));
+  TENON_ASSIGN(Manifest manifest, load_manifest(command.file));
+  if (command.update) forget_pins(manifest);
   TENON_ASSIGN(PluginCatalog catalog, open_catalog(command.plugin_dirs, true));
   TENON_ASSIGN(const Assembly assembly, assemble(manifest, catalog));
   TENON_TRY(check_conflicts(assembly, catalog));

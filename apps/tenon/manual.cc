@@ -55,7 +55,8 @@ FILES
                                 ~/.local/state/tenon/plugins); docs/operate/trust.md
   ~/.config/tenon/host.textproto  what this machine allows, if it is there
   apps/manifests                manifests to start from: default.textproto is the built-in one,
-                                every-parameter.textproto shows every field
+                                every-parameter.textproto shows every field; in an installation
+                                share/tenon/manifests, and share/doc/tenon for docs
   build/release                 what the launcher ./tenon builds; TENON_BUILD_DIR moves it
 
   Results go to stdout, everything else to stderr. No other file is written, no network is used

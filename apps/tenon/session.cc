@@ -51,9 +51,7 @@ Result<PluginCatalog> open_catalog(const std::vector<std::string>& directories, 
     host.plugin_directories.push_back(find_installation().plugins);
   PluginCatalog catalog(std::move(host));
   TENON_TRY(add_builtin_plugins(catalog));
-  if (directories.empty()) {
-    TENON_TRY(catalog.add_directory(find_installation().plugins));
-  }
+  TENON_TRY(catalog.add_directory(find_installation().plugins));
   for (const std::string& directory : directories) TENON_TRY(catalog.add_directory(directory));
   for (const BrokenPlugin& broken : catalog.broken())
     log(Severity::kWarning, "plugin", "left out: " + broken.error.to_string());
@@ -127,7 +125,7 @@ Result<std::optional<std::string>> model_at_hand(const Manifest& manifest) {
 Status check_assembly(const Assembly& assembly, const Manifest& manifest,
                       const PluginCatalog& catalog, bool allow_untested) {
   TENON_TRY(check_conflicts(assembly, catalog));
-  if (assembly.verdict.untested.empty() || allow_untested || catalog.host().allow_untested)
+  if (assembly.verdict.untested.empty() || catalog.host().allow_untested.value_or(allow_untested))
     return {};
   return untested_error(assembly.contracts, assembly.verdict, manifest.source);
 }
@@ -151,12 +149,14 @@ Result<std::unique_ptr<Session>> open_session(Manifest manifest, const EngineCho
   for (const Degradation& each : assembly.verdict.degraded)
     log(Severity::kWarning, "plugin", "degraded: " + degradation_text(assembly.contracts, each));
   TENON_ASSIGN(session->model_path, find_model_file(session->manifest));
-  TENON_ASSIGN(
-      session->engine,
-      LoadedEngine::load(session->manifest, session->catalog, session->model_path,
-                         {.check_boundary = choice.check_boundary || iface::checks_boundary(),
-                          .profile = choice.profile || !choice.profile_json.empty(),
-                          .trace = !choice.trace.empty()}));
+  TENON_ASSIGN(session->engine,
+               LoadedEngine::load(
+                   session->manifest, session->catalog, session->model_path,
+                   {.check_boundary =
+                        choice.check_boundary ||
+                        session->catalog.host().check_boundary.value_or(iface::checks_boundary()),
+                    .profile = choice.profile || !choice.profile_json.empty(),
+                    .trace = !choice.trace.empty()}));
   return session;
 }
 

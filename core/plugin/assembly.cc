@@ -18,7 +18,7 @@ Result<const PluginFile*> pinned_file(const Manifest& manifest, const ManifestRo
                  .where = role.where,
                  .found = "sha256 " + file->sha256 + " of " + path,
                  .expected = "sha256 " + role.library->sha256,
-                 .fix = "restore the file, or write the new sha256 if the change is wanted"};
+                 .fix = "restore the file; if the change is wanted, tenon manifest lock --update"};
   if (file->descriptor.id != role.plugin)
     return Error{.code = Code::kInvalidArgument,
                  .id = "TENON-P025",

@@ -3,6 +3,9 @@
 #include <google/protobuf/io/tokenizer.h>
 #include <google/protobuf/text_format.h>
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -35,7 +38,8 @@ Error impossible(const std::string& source, const char* field, std::string found
                .message = std::string("the host configuration's ") + field + " cannot be",
                .where = source,
                .found = std::move(found),
-               .expected = std::move(expected)};
+               .expected = std::move(expected),
+               .fix = "correct the value, or leave the field out for its default"};
 }
 
 // An environment variable, unless the process runs with more rights than who started it.
@@ -56,7 +60,8 @@ Result<HostConfig> parse_host_config(std::string_view text, const std::string& s
                  .id = "TENON-P111",
                  .message = "the host configuration cannot be read: " + error.text,
                  .where = source + ":" + std::to_string(error.at),
-                 .fix = "docs/operate/trust.md lists the fields"};
+                 .expected = "fields of docs/operate/trust.md; profile: DEVELOPMENT or PRODUCTION",
+                 .fix = "correct the line"};
   HostConfig out;
   out.source = source;
   out.production = message.profile() == host::v1::HostConfig::PRODUCTION;
@@ -65,7 +70,7 @@ Result<HostConfig> parse_host_config(std::string_view text, const std::string& s
   out.allow_imports.assign(message.allow_import().begin(), message.allow_import().end());
   out.store = message.store();
   out.require_pins = message.has_require_pins() ? message.require_pins() : out.production;
-  out.allow_untested = message.allow_untested();
+  if (message.has_allow_untested()) out.allow_untested = message.allow_untested();
   if (message.has_check_boundary()) out.check_boundary = message.check_boundary();
   if (message.has_max_images()) out.max_images = message.max_images();
   for (const std::string& directory : out.plugin_directories)
@@ -78,6 +83,22 @@ Result<HostConfig> parse_host_config(std::string_view text, const std::string& s
 }
 
 Result<HostConfig> read_host_config(const std::string& path) {
+  struct stat of {};
+  if (::stat(path.c_str(), &of) == 0 &&
+      ((of.st_uid != 0 && of.st_uid != ::geteuid()) || (of.st_mode & (S_IWGRP | S_IWOTH)) != 0))
+    return Error{
+        .code = Code::kPermissionDenied,
+        .id = "TENON-P113",
+        .message = "others may change the host configuration, which decides what is trusted",
+        .where = path,
+        .found = "user " + std::to_string(of.st_uid) + ", writable by " +
+                 ((of.st_mode & S_IWOTH) != 0   ? "anyone"
+                  : (of.st_mode & S_IWGRP) != 0 ? "its group"
+                                                : "its owner"),
+        .expected =
+            "a file of root or of the user that runs the engine, which nobody "
+            "else may write to",
+        .fix = "chown it, and chmod go-w " + path};
   std::ifstream file(path, std::ios::binary);
   const std::string text{std::istreambuf_iterator<char>(file), {}};
   if (!file.is_open() || file.bad())

@@ -20,7 +20,9 @@ struct HostConfig {
   std::vector<std::string> allow_imports;
   std::string store;  // absolute; empty: default_store()
   bool require_pins = false;
-  bool allow_untested = false;
+  // Pairs of plugins that were never run together: true: always; false: not even when a command
+  // asks for it; not set: when it does.
+  std::optional<bool> allow_untested;
   std::optional<bool> check_boundary;
   std::uint32_t max_images = 256;
   std::string source;  // the file; empty: defaults
@@ -28,7 +30,7 @@ struct HostConfig {
 
 // TENON-P111: syntax or an unknown field, with its line; P112: a value that cannot be.
 Result<HostConfig> parse_host_config(std::string_view text, const std::string& source);
-// TENON-P110: cannot be read.
+// TENON-P110: cannot be read; P113: others may write to it.
 Result<HostConfig> read_host_config(const std::string& path);
 // TENON_HOST_CONFIG, else ~/.config/tenon/host.textproto, else /etc/tenon/host.textproto, else the
 // defaults. A process with raised privileges reads the one in /etc alone.

@@ -103,8 +103,15 @@ Result<const tenon_plugin_v1*> check_table(const PluginFile& file, const tenon_p
   if (!TENON_HAS(table, get_interface))
     return bad_table(file, std::to_string(table->hdr.size) + " bytes",
                      "at least " + std::to_string(sizeof(tenon_plugin_v1)));
-  if (table->create == nullptr || table->destroy == nullptr || table->get_interface == nullptr)
-    return bad_table(file, "an empty slot", "create, destroy and get_interface");
+  const char* empty = table->create == nullptr          ? "create"
+                      : table->destroy == nullptr       ? "destroy"
+                      : table->get_interface == nullptr ? "get_interface"
+                                                        : nullptr;
+  if (empty != nullptr) {
+    Error error = bad_table(file, std::string("no ") + empty, "create, destroy and get_interface");
+    error.fix = "fill them in where tenon_plugin_entry_v1() makes the table";
+    return error;
+  }
   return table;
 }
 

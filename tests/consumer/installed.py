@@ -49,7 +49,10 @@ def expected_files(build):
     package = {f"{PACKAGE}/{name}" for name in ("TenonSDKConfig.cmake", "TenonSDKConfigVersion.cmake", "TenonSDKTargets.cmake",
                                                 "TenonPlugin.cmake", "plugin.map", "descriptor.proto")}
     plugins = {f"{PLUGINS}/{path.name}" for path in pathlib.Path(build, "plugins").glob("*.so")}
-    return headers | template | package | plugins | {"bin/tenon", "lib/pkgconfig/tenon-sdk.pc", "share/tenon/vocabulary.toml"}
+    manifests = {f"share/tenon/manifests/{path.name}" for path in (ROOT / "apps/manifests").iterdir()}
+    docs = {f"share/doc/tenon/{path.relative_to(ROOT / 'docs')}" for path in (ROOT / "docs").rglob("*") if path.is_file()}
+    docs |= {"share/doc/tenon/README.md", "share/doc/tenon/LICENSE"}
+    return headers | template | package | plugins | manifests | docs | {"bin/tenon", "lib/pkgconfig/tenon-sdk.pc", "share/tenon/vocabulary.toml"}
 
 
 def check_files(build, prefix):

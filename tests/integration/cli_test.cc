@@ -45,6 +45,16 @@ TEST(Cli, WrongWordsGetTheNearestAndExitCode2) {
   expect_usage_error({"model", "pull", "a", "b"}, "\"b\"");
 }
 
+// An option that may be repeated takes one value each time; what follows is the command's own.
+TEST(Cli, ARepeatableOptionDoesNotTakeThePrompt) {
+  const ChildResult run =
+      tenon({"run", "--manifest", "/nonexistent", "--stop", ".", "--logit-bias", "5=1", "Hello"});
+  EXPECT_NE(run.output.find("TENON-M001"), std::string::npos) << run.output;
+  expect_usage_error({"run", "--file", "a", "--stop", ".", "Hello"}, "excludes");
+  const ChildResult conform = tenon({"conform", "--param", "x=1", "/nonexistent.so"});
+  EXPECT_NE(conform.output.find("TENON-P001"), std::string::npos) << conform.output;
+}
+
 TEST(Cli, ErrorsHaveAnIdAndExitCode1) {
   const ChildResult result = tenon({"model", "pull", "smollm2-135m-instrct"});
   EXPECT_EQ(result.exit_code, 1);

@@ -51,6 +51,7 @@ const Defect kDefects[] = {
     {"starts-thread", "static.threads", "failed", "starts threads of its own"},
     {"starts-thread", "contract.threads", "failed", "starts 1 threads"},
     {"prints", "static.output", "warning", "writes to the process's output"},
+    {"prints", "scheduler.nothing", "failed", "writes to the process's output"},
     {"prints", "contract.output", "failed", "hello from a plugin"},
     {"fast-math", "load.float-mode", "failed", "-ffast-math"},
     {"entry-changes", "load.entry", "failed", "another table each time"},

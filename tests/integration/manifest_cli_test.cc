@@ -202,6 +202,8 @@ TEST_F(ManifestCli, LockPinsEverythingAndTheResultLoads) {
 
   std::ofstream(folder_ + "/model.gguf", std::ios::app) << "x";
   EXPECT_NE(tenon({"manifest", "check", path}).output.find("TENON-A031"), std::string::npos);
+  EXPECT_EQ(tenon({"manifest", "lock", path, "--in-place", "--update"}).exit_code, 0);
+  EXPECT_EQ(tenon({"manifest", "check", path}).exit_code, 0);
 }
 
 TEST_F(ManifestCli, LockRefusesWhatCannotLoad) {

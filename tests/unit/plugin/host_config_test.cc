@@ -1,6 +1,7 @@
 #include "core/plugin/host_config.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <cstdlib>
 #include <fstream>
@@ -16,7 +17,7 @@ TEST(HostConfig, ReadsEveryField) {
       "true max_images: 3",
       "h");
   ASSERT_TRUE(host.ok()) << host.error().to_string();
-  EXPECT_TRUE(host->production && host->allow_untested && *host->check_boundary);
+  EXPECT_TRUE(host->production && *host->allow_untested && *host->check_boundary);
   EXPECT_FALSE(host->require_pins);
   EXPECT_EQ(host->plugin_directories, (std::vector<std::string>{"/opt/a", "/opt/b"}));
   EXPECT_EQ(host->allow_imports, std::vector<std::string>{"libz.so.*"});
@@ -41,9 +42,21 @@ TEST(HostConfig, WhatIsWrongIsNamedWithItsLine) {
   EXPECT_EQ(read_host_config("/nonexistent").error().id, "TENON-P110");
 }
 
+TEST(HostConfig, AFileThatOthersMayChangeIsRefused) {
+  const std::string path = testing::TempDir() + "/shared_host.textproto";
+  std::ofstream(path) << "max_images: 7";
+  ::chmod(path.c_str(), 0644);
+  EXPECT_TRUE(read_host_config(path).ok());
+  ::chmod(path.c_str(), 0666);
+  EXPECT_EQ(read_host_config(path).error().id, "TENON-P113");
+  ::chmod(path.c_str(), 0664);
+  EXPECT_EQ(read_host_config(path).error().id, "TENON-P113");
+}
+
 TEST(HostConfig, IsTheFileThatTheEnvironmentNames) {
   const std::string path = testing::TempDir() + "/host.textproto";
   std::ofstream(path) << "max_images: 7";
+  ::chmod(path.c_str(), 0644);
   ::setenv("TENON_HOST_CONFIG", path.c_str(), 1);
   const auto host = find_host_config();
   ::unsetenv("TENON_HOST_CONFIG");
