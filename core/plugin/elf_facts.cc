@@ -193,8 +193,11 @@ Result<ElfFacts> read_elf_facts(const ElfFile& file, const std::string& where) {
   TENON_TRY(read_dynamic(file, where, out));
   read_versions(file, out);
   read_initialisers(file, out);
-  for (const ElfSegment& segment : file.segments)
-    if (segment.type == PT_GNU_STACK && (segment.flags & PF_X) != 0) out.executable_stack = true;
+  // The system loader makes the stack executable for a library that does not say how it wants it.
+  const auto stack =
+      std::find_if(file.segments.begin(), file.segments.end(),
+                   [](const ElfSegment& segment) { return segment.type == PT_GNU_STACK; });
+  out.executable_stack = stack == file.segments.end() || (stack->flags & PF_X) != 0;
   return out;
 }
 

@@ -36,6 +36,14 @@ void read_all_of(const std::string& content) {
   RC_ASSERT(fine);
 }
 
+TEST(ElfFacts, ALibraryThatDoesNotSayHowItWantsTheStackGetsItExecutable) {
+  Result<ElfFile> file = read_elf(bytes_of(good()), "x");
+  ASSERT_TRUE(file.ok());
+  EXPECT_FALSE(read_elf_facts(*file, "x")->executable_stack);
+  std::erase_if(file->segments, [](const ElfSegment& each) { return each.type == PT_GNU_STACK; });
+  EXPECT_TRUE(read_elf_facts(*file, "x")->executable_stack);
+}
+
 TEST(Elf, FindsTheDescriptorAndTheOneExport) {
   const Result<ElfFile> file = read_elf(bytes_of(good()), "x");
   ASSERT_TRUE(file.ok()) << file.error().to_string();
