@@ -6,10 +6,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
+#include <sstream>
 
 #include "core/plugin/host_config.pb.h"
 
@@ -99,15 +101,20 @@ Result<HostConfig> read_host_config(const std::string& path) {
             "a file of root or of the user that runs the engine, which nobody "
             "else may write to",
         .fix = "chown it, and chmod go-w " + path};
+  errno = 0;
   std::ifstream file(path, std::ios::binary);
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
-  if (!file.is_open() || file.bad())
+  std::ostringstream text;
+  // A folder opens like a file and fails when it is read; an empty file is good and gives no byte.
+  const bool is_empty = file.peek() == std::ifstream::traits_type::eof() && !file.bad();
+  if (!file.is_open() || file.bad() || (!is_empty && !(text << file.rdbuf())))
     return Error{.code = Code::kNotFound,
                  .id = "TENON-P110",
                  .message = "the host configuration cannot be read",
                  .where = path,
+                 .found = std::strerror(errno),
+                 .expected = "a readable file",
                  .fix = "name a file that exists, or none for the defaults"};
-  return parse_host_config(text, path);
+  return parse_host_config(std::move(text).str(), path);
 }
 
 Result<HostConfig> find_host_config() {
@@ -120,8 +127,9 @@ Result<HostConfig> find_host_config() {
     places.push_back(home + "/.config/tenon/host.textproto");
   places.emplace_back("/etc/tenon/host.textproto");
   for (const std::string& place : places) {
+    // One that is there and cannot be looked at is no reason to go on without its rules.
     std::error_code failed;
-    if (fs::exists(place, failed)) return read_host_config(place);
+    if (fs::exists(place, failed) || failed) return read_host_config(place);
   }
   return HostConfig();
 }

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 
 namespace tenon {
@@ -40,6 +41,22 @@ TEST(HostConfig, WhatIsWrongIsNamedWithItsLine) {
   EXPECT_EQ(parse_host_config("store: \"a\"", "h").error().id, "TENON-P112");
   EXPECT_EQ(parse_host_config("max_images: 0", "h").error().id, "TENON-P112");
   EXPECT_EQ(read_host_config("/nonexistent").error().id, "TENON-P110");
+  EXPECT_EQ(read_host_config("/tmp").error().id, "TENON-P110");
+  EXPECT_TRUE(read_host_config("/dev/null").ok());
+}
+
+// The rules of a machine must not be lost because its file cannot be looked at: here the place is
+// below a link that leads to itself.
+TEST(HostConfig, OneThatCannotBeLookedAtIsNotPassedOver) {
+  const std::string folder = testing::TempDir() + "/host-config-loop";
+  std::error_code ignored;
+  std::filesystem::remove(folder, ignored);
+  std::filesystem::create_symlink(folder, folder);
+  ::setenv("XDG_CONFIG_HOME", folder.c_str(), 1);
+  const auto host = find_host_config();
+  ::unsetenv("XDG_CONFIG_HOME");
+  ASSERT_FALSE(host.ok());
+  EXPECT_EQ(host.error().id, "TENON-P110");
 }
 
 TEST(HostConfig, AFileThatOthersMayChangeIsRefused) {
