@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <optional>
 
 #include "core/base/hash.h"
 #include "core/base/log.h"
@@ -63,30 +64,26 @@ Status write_file(const std::string& path, std::string_view content) {
   return error;
 }
 
-bool holds(const std::string& path, const std::string& sha256) {
-  std::error_code failed;
-  if (!fs::is_regular_file(path, failed)) return false;
-  const Result<std::string> found = sha256_file(path);
-  if (found.ok() && *found == sha256) return true;
-  log(Severity::kWarning, "plugin", path + " is damaged and will be made again");
-  return false;
+std::string sha256_of(const TrustedFile& file) {
+  return sha256_hex(std::as_bytes(std::span(file.content.data(), file.content.size())));
 }
 
-}  // namespace
+// The copy's path without links, where it is there and whole. A folder above it that others may
+// write to is refused like one above a library: they could put theirs in its place.
+Result<std::optional<std::string>> kept_copy(const std::string& path, const std::string& sha256,
+                                             HostConfig host) {
+  std::error_code failed;
+  if (!fs::exists(path, failed)) return std::optional<std::string>();
+  host.plugin_directories.clear();
+  TENON_ASSIGN(const TrustedFile copy, read_trusted(path, host));
+  if (sha256_of(copy) == sha256) return std::optional(copy.path);
+  log(Severity::kWarning, "plugin", path + " is damaged and will be made again");
+  return std::optional<std::string>();
+}
 
-Result<std::string> store_library(const PluginFile& file) {
-  std::string store = file.host != nullptr ? file.host->store : "";
-  if (store.empty()) {
-    TENON_ASSIGN(store, default_store());
-  }
-  TENON_TRY(make_private(store));
-  const std::string folder = store + "/" + file.sha256;
-  TENON_TRY(make_private(folder));
-  const std::string path = folder + "/" + fs::path(file.path).filename().string();
-  if (holds(path, file.sha256)) return path;
-  TENON_ASSIGN(const TrustedFile read,
-               read_trusted(file.path, file.host != nullptr ? *file.host : HostConfig()));
-  if (sha256_hex(std::as_bytes(std::span(read.content.data(), read.content.size()))) != file.sha256)
+Status make_copy(const PluginFile& file, const HostConfig& host, const std::string& path) {
+  TENON_ASSIGN(const TrustedFile read, read_trusted(file.path, host));
+  if (sha256_of(read) != file.sha256)
     return Error{.code = Code::kFailedPrecondition,
                  .id = "TENON-P044",
                  .message = "the library has changed since it was read",
@@ -98,7 +95,28 @@ Result<std::string> store_library(const PluginFile& file) {
   ::unlink(fresh.c_str());
   TENON_TRY(write_file(fresh, read.content));
   if (::rename(fresh.c_str(), path.c_str()) != 0) return cannot_write(path);
-  return path;
+  return {};
+}
+
+}  // namespace
+
+Result<std::string> store_library(const PluginFile& file) {
+  const HostConfig host = file.host != nullptr ? *file.host : HostConfig();
+  std::string store = host.store;
+  if (store.empty()) {
+    TENON_ASSIGN(store, default_store());
+  }
+  TENON_TRY(make_private(store));
+  const std::string folder = store + "/" + file.sha256;
+  TENON_TRY(make_private(folder));
+  const std::string path = folder + "/" + fs::path(file.path).filename().string();
+  TENON_ASSIGN(std::optional<std::string> kept, kept_copy(path, file.sha256, host));
+  if (!kept) {
+    TENON_TRY(make_copy(file, host, path));
+    TENON_ASSIGN(kept, kept_copy(path, file.sha256, host));
+  }
+  if (!kept) return cannot_write(path);
+  return std::move(*kept);
 }
 
 }  // namespace tenon

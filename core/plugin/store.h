@@ -12,7 +12,7 @@ namespace tenon {
 
 // The path of the library's copy, made if it is not there. TENON-P044: the file is no longer what
 // was read. P130: there is no place for a store. P131: the store cannot be written. P132: others
-// may write to it.
+// may write to it. P122, P123: to its files or to a folder above it, as in trust.h.
 Result<std::string> store_library(const PluginFile& file);
 
 }  // namespace tenon

@@ -132,6 +132,16 @@ TEST_F(Trust, AStoreOfOthersIsRefused) {
   EXPECT_EQ(store_library(read()).error().id, "TENON-P132");
 }
 
+TEST_F(Trust, AStoreBelowAFolderOfOthersIsRefusedInProduction) {
+  const fs::path above = folder_ / "above";
+  fs::create_directories(above);
+  ::chmod(above.c_str(), 0777);
+  host_.store = (above / "store").string();
+  EXPECT_TRUE(store_library(read()).ok());
+  host_.production = true;
+  EXPECT_EQ(store_library(read()).error().id, "TENON-P123");
+}
+
 TEST_F(Trust, APlaceThatCannotBeAStoreIsNamed) {
   std::ofstream(folder_ / "file") << "x";
   host_.store = (folder_ / "file" / "store").string();
