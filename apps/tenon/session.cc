@@ -43,6 +43,11 @@ bool looks_like_file(const std::string& model) {
 
 }  // namespace
 
+bool checks_boundary(const EngineChoice& choice, const HostConfig& host) {
+  return choice.check_boundary ||
+         iface::checks_boundary(host.check_boundary.value_or(iface::kChecksUsually));
+}
+
 Result<PluginCatalog> open_catalog(const std::vector<std::string>& directories, bool without_pins) {
   TENON_ASSIGN(HostConfig host, find_host_config());
   if (without_pins) host.require_pins = false;
@@ -149,14 +154,12 @@ Result<std::unique_ptr<Session>> open_session(Manifest manifest, const EngineCho
   for (const Degradation& each : assembly.verdict.degraded)
     log(Severity::kWarning, "plugin", "degraded: " + degradation_text(assembly.contracts, each));
   TENON_ASSIGN(session->model_path, find_model_file(session->manifest));
-  TENON_ASSIGN(session->engine,
-               LoadedEngine::load(
-                   session->manifest, session->catalog, session->model_path,
-                   {.check_boundary =
-                        choice.check_boundary ||
-                        session->catalog.host().check_boundary.value_or(iface::checks_boundary()),
-                    .profile = choice.profile || !choice.profile_json.empty(),
-                    .trace = !choice.trace.empty()}));
+  TENON_ASSIGN(
+      session->engine,
+      LoadedEngine::load(session->manifest, session->catalog, session->model_path,
+                         {.check_boundary = checks_boundary(choice, session->catalog.host()),
+                          .profile = choice.profile || !choice.profile_json.empty(),
+                          .trace = !choice.trace.empty()}));
   return session;
 }
 

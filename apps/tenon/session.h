@@ -27,6 +27,10 @@ struct Session {
   std::unique_ptr<LoadedEngine> engine;
 };
 
+// Is every call between core and plugins checked? The command line, then TENON_CHECK_BOUNDARY, then
+// the host's configuration, then how this program was built.
+bool checks_boundary(const EngineChoice& choice, const HostConfig& host);
+
 // Plugins of the folders, and those built in. Broken files are reported once, as warnings. With
 // `without_pins` a manifest may lack the pins that this host otherwise wants: to write them.
 Result<PluginCatalog> open_catalog(const std::vector<std::string>& directories,

@@ -24,5 +24,20 @@ TEST(Session, AfterAnErrorOfTheEngineNoRequestIsLive) {
   EXPECT_EQ(answer.finish, FinishReason::kAborted);
 }
 
+TEST(Session, TheHostMayWantTheBoundaryCheckedAndTheEnvironmentKnowsBetter) {
+  HostConfig host;
+  const EngineChoice quiet, asking{.check_boundary = true};
+  ::unsetenv("TENON_CHECK_BOUNDARY");
+  EXPECT_EQ(checks_boundary(quiet, host), iface::kChecksUsually);
+  host.check_boundary = false;
+  EXPECT_FALSE(checks_boundary(quiet, host));
+  EXPECT_TRUE(checks_boundary(asking, host));
+  host.check_boundary = true;
+  EXPECT_TRUE(checks_boundary(quiet, host));
+  ::setenv("TENON_CHECK_BOUNDARY", "0", 1);
+  EXPECT_FALSE(checks_boundary(quiet, host));
+  ::unsetenv("TENON_CHECK_BOUNDARY");
+}
+
 }  // namespace
 }  // namespace tenon::app
