@@ -89,9 +89,10 @@ Result<ManifestParam> param_of(const PluginDescriptor& plugin, const std::string
 }
 
 Result<conform::Subject> subject_of(const ConformCommand& command) {
-  TENON_ASSIGN(const HostConfig host, find_host_config());
+  TENON_ASSIGN(HostConfig host, host_of_this_machine());
   conform::Subject out;
-  TENON_ASSIGN(out.file, read_plugin_file(command.file, std::make_shared<const HostConfig>(host)));
+  TENON_ASSIGN(out.file,
+               read_plugin_file(command.file, std::make_shared<const HostConfig>(std::move(host))));
   for (const std::string& text : command.params) {
     TENON_ASSIGN(ManifestParam param, param_of(out.descriptor(), text));
     out.params.push_back(std::move(param));

@@ -43,17 +43,21 @@ bool looks_like_file(const std::string& model) {
 
 }  // namespace
 
+Result<HostConfig> host_of_this_machine() {
+  TENON_ASSIGN(HostConfig host, find_host_config());
+  if (host.production && host.plugin_directories.empty())
+    host.plugin_directories.push_back(find_installation().plugins);
+  return host;
+}
+
 bool checks_boundary(const EngineChoice& choice, const HostConfig& host) {
   return choice.check_boundary ||
          iface::checks_boundary(host.check_boundary.value_or(iface::kChecksUsually));
 }
 
 Result<PluginCatalog> open_catalog(const std::vector<std::string>& directories, bool without_pins) {
-  TENON_ASSIGN(HostConfig host, find_host_config());
+  TENON_ASSIGN(HostConfig host, host_of_this_machine());
   if (without_pins) host.require_pins = false;
-  // In production nothing but the installation's own unless the operator says so.
-  if (host.production && host.plugin_directories.empty())
-    host.plugin_directories.push_back(find_installation().plugins);
   PluginCatalog catalog(std::move(host));
   TENON_TRY(add_builtin_plugins(catalog));
   TENON_TRY(catalog.add_directory(find_installation().plugins));

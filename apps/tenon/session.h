@@ -27,6 +27,10 @@ struct Session {
   std::unique_ptr<LoadedEngine> engine;
 };
 
+// The operator's rules; in production plugins lie in the installation's folder unless they say
+// otherwise.
+Result<HostConfig> host_of_this_machine();
+
 // Is every call between core and plugins checked? The command line, then TENON_CHECK_BOUNDARY, then
 // the host's configuration, then how this program was built.
 bool checks_boundary(const EngineChoice& choice, const HostConfig& host);

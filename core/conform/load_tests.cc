@@ -81,12 +81,15 @@ Finding keeps_signals(const Subject& s) {
 }
 
 // A copy with another content, as another version would be: one byte after the end of the tables.
+// It lies where the operator allows no plugins, and is none of somebody else's.
 Result<PluginFile> second_image(const Subject& s, const fs::path& folder) {
   const fs::path copy = folder / ("second-" + fs::path(s.file.path).filename().string());
   fs::copy_file(s.file.path, copy, fs::copy_options::overwrite_existing);
   fs::permissions(copy, fs::perms::owner_write, fs::perm_options::add);
   std::ofstream(copy, std::ios::app | std::ios::binary) << '\0';
-  return read_plugin_file(copy.string(), s.file.host);
+  HostConfig host = s.file.host != nullptr ? *s.file.host : HostConfig();
+  host.plugin_directories.clear();
+  return read_plugin_file(copy.string(), std::make_shared<const HostConfig>(std::move(host)));
 }
 
 // Two images of one library: what the first does must not be seen in the second.

@@ -1,6 +1,7 @@
 // The binary as a user meets it: exit codes, where text goes, what errors say.
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -101,6 +102,26 @@ TEST(Cli, RefusalsHappenBeforeAModelIsFetched) {
   refused({"inspect", "/nonexistent"}, "TENON-A030");
   refused({"inspect", TENON_SOURCE_DIR "/LICENSE"}, "TENON-A032");
   refused({"manifest", "check", TENON_SOURCE_DIR "/README.md"}, "TENON-M");
+}
+
+// Not even to be tested, and the tests' own copies of an allowed one are no reason to fail.
+TEST(Cli, ConformKeepsToTheHostsConfiguration) {
+  const auto conform = [](const std::string& rules, const std::string& library) {
+    const std::string host = testing::TempDir() + "tenon-conform-host.textproto";
+    std::ofstream(host) << rules;
+    auto result =
+        run_child({.argv = {TENON_BINARY_DIR "/bin/tenon", "conform",
+                            TENON_BINARY_DIR "/" + library, "--include", "load.two-images"},
+                   .environment = {{"TENON_HOST_CONFIG", host}}});
+    EXPECT_TRUE(result.ok());
+    return result.ok() ? *result : ChildResult{};
+  };
+  const ChildResult refused = conform("profile: PRODUCTION", "fixtures/plugins/scheduler.so");
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_NE(refused.output.find("TENON-P120"), std::string::npos) << refused.output;
+  const ChildResult fine =
+      conform("plugin_directory: \"" TENON_BINARY_DIR "/plugins\"", "plugins/scheduler-fcfs.so");
+  EXPECT_EQ(fine.exit_code, 0) << fine.output;
 }
 
 TEST(Cli, GeneratesATraceThatIsTheSameAgain) {
