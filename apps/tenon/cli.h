@@ -147,7 +147,8 @@ struct ConformCommand {
   std::string include, exclude;     // regular expressions over the names of tests
   std::vector<std::string> params;  // KEY=VALUE each
   std::vector<std::string> plugin_dirs;
-  std::int64_t seed = 1, effort = 1, jobs = 0;
+  std::uint64_t seed = 1;
+  std::int64_t effort = 1, jobs = 0;
   double timeout = 60, fuzz = 0;  // seconds
   bool in_process = false;
   bool list = false;

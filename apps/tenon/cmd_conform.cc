@@ -99,7 +99,7 @@ Result<conform::Subject> subject_of(const ConformCommand& command) {
   }
   out.directories = command.plugin_dirs;
   if (out.directories.empty()) out.directories.push_back(find_installation().plugins);
-  out.seed = static_cast<std::uint64_t>(command.seed);
+  out.seed = command.seed;
   out.effort = static_cast<int>(command.effort);
   TENON_TRY(out.resolve());
   return out;
@@ -170,7 +170,7 @@ Finding read_result(const std::string& path, const ChildResult& child, double li
   std::getline(file, outcome);
   text.assign(std::istreambuf_iterator<char>(file), {});
   if (child.cancelled)
-    return conform::failed("not done after " + std::to_string(static_cast<int>(limit)) +
+    return conform::failed("not done after " + param_value_text(ParamValue(limit)) +
                            " seconds: hangs, or --timeout is too short");
   if (child.exit_code > 128)
     return {Outcome::kCrashed, std::string("signal ") + ::strsignal(child.exit_code - 128)};

@@ -109,10 +109,10 @@ TEST(Cli, ConformKeepsToTheHostsConfiguration) {
   const auto conform = [](const std::string& rules, const std::string& library) {
     const std::string host = testing::TempDir() + "tenon-conform-host.textproto";
     std::ofstream(host) << rules;
-    auto result =
-        run_child({.argv = {TENON_BINARY_DIR "/bin/tenon", "conform",
-                            TENON_BINARY_DIR "/" + library, "--include", "load.two-images"},
-                   .environment = {{"TENON_HOST_CONFIG", host}}});
+    auto result = run_child(
+        {.argv = {TENON_BINARY_DIR "/bin/tenon", "conform", TENON_BINARY_DIR "/" + library,
+                  "--include", "load.two-images", "--seed", "18446744073709551615"},
+         .environment = {{"TENON_HOST_CONFIG", host}}});
     EXPECT_TRUE(result.ok());
     return result.ok() ? *result : ChildResult{};
   };
@@ -122,6 +122,7 @@ TEST(Cli, ConformKeepsToTheHostsConfiguration) {
   const ChildResult fine =
       conform("plugin_directory: \"" TENON_BINARY_DIR "/plugins\"", "plugins/scheduler-fcfs.so");
   EXPECT_EQ(fine.exit_code, 0) << fine.output;
+  EXPECT_NE(fine.output.find("(seed 18446744073709551615)"), std::string::npos) << fine.output;
 }
 
 TEST(Cli, GeneratesATraceThatIsTheSameAgain) {
