@@ -64,8 +64,11 @@ Error cannot_write(const std::string& path, const std::string& why) {
                .found = why};
 }
 
-// All of it or nothing: the old file stays until the new one is complete.
-Status write(const std::string& path, const std::string& text) {
+// All of it or nothing: the old file stays until the new one is complete. A link stays a link.
+Status write(const std::string& name, const std::string& text) {
+  std::error_code unknown;
+  const fs::path real = fs::canonical(name, unknown);
+  const std::string path = unknown ? name : real.string();
   const std::string fresh = path + ".part";
   {
     std::ofstream file(fresh, std::ios::binary | std::ios::trunc);

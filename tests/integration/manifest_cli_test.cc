@@ -197,6 +197,9 @@ TEST_F(ManifestCli, LockPinsEverythingAndTheResultLoads) {
   EXPECT_EQ(out["model_sha256"].get<std::string>().size(), 64u);
   EXPECT_EQ(read(path), out["manifest"]);
   EXPECT_EQ(tenon({"manifest", "check", path}).exit_code, 0);
+  fs::create_symlink("elsewhere/locked.textproto", folder_ + "/link.textproto");
+  EXPECT_EQ(tenon({"manifest", "lock", folder_ + "/link.textproto", "--in-place"}).exit_code, 0);
+  EXPECT_TRUE(fs::is_symlink(folder_ + "/link.textproto"));
   EXPECT_NE(tenon({"manifest", "diff", path, other}).output.find("no difference"),
             std::string::npos);
 
