@@ -37,6 +37,20 @@ class NewProjectTest : public testing::Test {
   std::string folder_;
 };
 
+// CMake refuses two tests of one name: the project's own test is called like the project.
+TEST_F(NewProjectTest, AnyNameGivesTestsOfDifferentNames) {
+  for (const std::string language : {"c", "c++"})
+    for (const std::string name : {"inspect", "own-inspect"}) {
+      const auto made = create_project({"scheduler", name, language, folder_, ""}, kTemplates);
+      ASSERT_TRUE(made.ok()) << made.error().to_string();
+      const std::string text = read(made->folder + "/CMakeLists.txt");
+      EXPECT_NE(text.find("tenon_add_plugin_test(" + name + " "), std::string::npos) << text;
+      EXPECT_NE(text.find("add_test(NAME "), std::string::npos) << text;
+      EXPECT_EQ(text.find("add_test(NAME " + name + " "), std::string::npos) << text;
+      fs::remove_all(made->folder);
+    }
+}
+
 TEST_F(NewProjectTest, EveryKindHasATemplateWithACoherentDescriptor) {
   for (const std::string& kind : plugin_kinds()) {
     SCOPED_TRACE(kind);
