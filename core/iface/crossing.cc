@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "core/iface/message.h"
+
 namespace tenon::iface {
 namespace {
 
@@ -130,7 +132,7 @@ bool Crossing::returned(tenon_status status) {
 
 // Keeps what belongs to the caller's own record: it is passed on at the end.
 void Crossing::set_error(tenon_call* call, tenon_status, const char* text, uint64_t length) {
-  if (text != nullptr) static_cast<Crossing*>(call->ctx)->message_.assign(text, length);
+  static_cast<Crossing*>(call->ctx)->message_ = bounded_message(text, length);
 }
 
 tenon_status Crossing::result() {

@@ -1,9 +1,11 @@
 #include "core/iface/plugin_call.h"
 
+#include "core/iface/message.h"
+
 namespace tenon::iface {
 
 void PluginCall::set_error(tenon_call* call, tenon_status, const char* text, uint64_t length) {
-  static_cast<PluginCall*>(call->ctx)->message_.assign(text, length);
+  static_cast<PluginCall*>(call->ctx)->message_ = bounded_message(text, length);
 }
 
 // A core error that has travelled through the plugin (a service failed, the plugin passed the
