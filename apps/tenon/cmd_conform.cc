@@ -66,7 +66,8 @@ Result<ParamValue> value_of(const ParamSpec& spec, const std::string& text) {
                .message = "the value is not of the parameter's type",
                .where = "--param " + spec.key,
                .found = "\"" + text + "\"",
-               .expected = param_type_name(spec.type)};
+               .expected = param_type_name(spec.type),
+               .fix = "tenon inspect shows the plugin's parameters"};
 }
 
 Result<ManifestParam> param_of(const PluginDescriptor& plugin, const std::string& text) {
@@ -119,7 +120,8 @@ Result<std::vector<const Test*>> chosen_tests(const ConformCommand& command,
     return Error{.code = Code::kInvalidArgument,
                  .id = "TENON-A072",
                  .message = "--include or --exclude is no regular expression",
-                 .found = error.what()};
+                 .found = error.what(),
+                 .fix = "write one in the syntax of ECMAScript, e.g. ^load"};
   }
   if (out.empty())
     return Error{.code = Code::kNotFound,

@@ -61,7 +61,8 @@ Error cannot_write(const std::string& path, const std::string& why) {
                .id = "TENON-M031",
                .message = "cannot write the locked manifest",
                .where = path,
-               .found = why};
+               .found = why,
+               .fix = "name a file in a folder that can be written"};
 }
 
 // All of it or nothing: the old file stays until the new one is complete. A link stays a link.

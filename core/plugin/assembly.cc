@@ -25,7 +25,8 @@ Result<const PluginFile*> pinned_file(const Manifest& manifest, const ManifestRo
                  .message = path + " is another plugin",
                  .where = role.where,
                  .found = file->descriptor.id,
-                 .expected = role.plugin};
+                 .expected = role.plugin,
+                 .fix = "pin a library of that plugin, or change `plugin` of the role"};
   const std::optional<Version> version = parse_version(file->descriptor.version);
   const std::optional<VersionRange> range = parse_version_range(role.version);
   if (!version || !range || !range->contains(*version))
@@ -34,7 +35,8 @@ Result<const PluginFile*> pinned_file(const Manifest& manifest, const ManifestRo
                  .message = "the pinned library of " + role.plugin + " does not fit the version",
                  .where = role.where,
                  .found = file->descriptor.version,
-                 .expected = "\"" + role.version + "\""};
+                 .expected = "\"" + role.version + "\"",
+                 .fix = "pin a library that fits, or change `version` of the role"};
   return file;
 }
 

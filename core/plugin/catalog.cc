@@ -32,7 +32,8 @@ Result<std::vector<std::string>> libraries_of(const std::string& directory) {
                  .id = "TENON-P023",
                  .message = "cannot read the plugin directory",
                  .where = directory,
-                 .found = failed.message()};
+                 .found = failed.message(),
+                 .fix = "name a folder that is there and that this user may read"};
   std::sort(out.begin(), out.end());
   return out;
 }
@@ -121,7 +122,8 @@ Result<const PluginFile*> PluginCatalog::find(const std::string& id, const std::
                  .message = "no version of " + id + " fits",
                  .where = where,
                  .found = list_text(versions),
-                 .expected = "\"" + range + "\""};
+                 .expected = "\"" + range + "\"",
+                 .fix = "install a version that fits, or change `version` of the role"};
   if (rival != nullptr)
     return Error{.code = Code::kFailedPrecondition,
                  .id = "TENON-P022",

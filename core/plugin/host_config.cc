@@ -41,7 +41,7 @@ Error impossible(const std::string& source, const char* field, std::string found
                .where = source,
                .found = std::move(found),
                .expected = std::move(expected),
-               .fix = "correct the value, or leave the field out for its default"};
+               .fix = "correct it; docs/operate/trust.md lists the fields"};
 }
 
 // An environment variable, unless the process runs with more rights than who started it.

@@ -24,7 +24,8 @@ Result<PluginFile> read_plugin_file(const std::string& path,
                  .message = "the library is built for another machine",
                  .where = path,
                  .found = "ELF machine " + std::to_string(elf.machine),
-                 .expected = std::to_string(kMachine) + " (x86-64)"};
+                 .expected = std::to_string(kMachine) + " (x86-64)",
+                 .fix = "build the plugin for x86-64"};
   const ElfSection* section = find_section(elf, TENON_DESCRIPTOR_SECTION);
   if (section == nullptr)
     return Error{

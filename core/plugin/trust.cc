@@ -42,7 +42,8 @@ Error unreadable(const std::string& path, std::string found) {
                .message = "cannot read the plugin library",
                .where = path,
                .found = std::move(found),
-               .expected = "a regular file of at most 1 GiB"};
+               .expected = "a regular file of at most 1 GiB",
+               .fix = "name a library that is there and that this user may read"};
 }
 
 Error untrusted(const char* id, std::string message, const std::string& path, std::string found,
@@ -55,7 +56,7 @@ Error untrusted(const char* id, std::string message, const std::string& path, st
                .fix = std::move(fix)};
 }
 
-// What production refuses, development says.
+// What production refuses, development says in the debug log.
 Status refuse_or_warn(const HostConfig& host, Error error) {
   if (host.production) return error;
   log(Severity::kDebug, "plugin", error.to_string());

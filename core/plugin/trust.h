@@ -17,8 +17,8 @@ struct TrustedFile {
 
 // TENON-P001: cannot be read, or is no regular file of at most 1 GiB. P120: outside of the
 // operator's plugin directories. P121: belongs to another user. P122: others may write to it.
-// P123: others may write to a folder above it. In the profile for development P121 is a warning,
-// and so are P122 for the group and P123.
+// P123: others may write to a folder above it. In the profile for development P121 is no more
+// than a line of the debug log, and so are P122 for the group and P123.
 Result<TrustedFile> read_trusted(const std::string& path, const HostConfig& host);
 
 }  // namespace tenon
