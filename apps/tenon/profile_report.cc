@@ -74,18 +74,21 @@ class Track {
   std::int64_t zero_;
 };
 
-Status write_file(const std::string& path, const std::string& text) {
-  errno = 0;
-  std::ofstream file(path, std::ios::binary);
-  file << text;
-  file.close();
-  if (file) return {};
+Error cannot_write(const std::string& path) {
   return Error{.code = Code::kPermissionDenied,
                .id = "TENON-A018",
                .message = "cannot write the profile",
                .where = path,
                .found = std::strerror(errno),
                .fix = "name a file in a folder that can be written"};
+}
+
+Status write_file(const std::string& path, const std::string& text) {
+  errno = 0;
+  std::ofstream file(path, std::ios::binary);
+  file << text;
+  file.close();
+  return file ? Status() : Status(cannot_write(path));
 }
 
 }  // namespace
@@ -165,6 +168,15 @@ std::string trace_json(const Profile& profile) {
       track.add(name(command.label), "command", command);
   }
   return ordered_json{{"displayTimeUnit", "ms"}, {"traceEvents", std::move(events)}}.dump() + "\n";
+}
+
+Status check_profile_files(const EngineChoice& choice) {
+  for (const std::string& path : {choice.profile_json, choice.trace}) {
+    errno = 0;
+    if (!path.empty() && !std::ofstream(path, std::ios::binary | std::ios::app))
+      return cannot_write(path);
+  }
+  return {};
 }
 
 Status report_profile(const LoadedEngine& engine, const EngineChoice& choice) {

@@ -19,6 +19,10 @@ std::string profile_json(const Profile& profile);
 // commands, one for each other thread, and one for the stream.
 std::string trace_json(const Profile& profile);
 
+// Can the files that were asked for be written? Leaves an empty one where there was none.
+// TENON-A018: no.
+Status check_profile_files(const EngineChoice& choice);
+
 // What the command line asked for: the table on stderr, the files. Nothing without a profile.
 // TENON-A018: a file cannot be written.
 Status report_profile(const LoadedEngine& engine, const EngineChoice& choice);

@@ -14,6 +14,7 @@
 #include "apps/tenon/installation.h"
 #include "apps/tenon/interrupt.h"
 #include "apps/tenon/model_store.h"
+#include "apps/tenon/profile_report.h"
 #include "apps/tenon/progress.h"
 #include "core/base/hash.h"
 #include "core/base/log.h"
@@ -152,6 +153,7 @@ Result<std::unique_ptr<Session>> open_session(Manifest manifest, const EngineCho
   auto session = std::make_unique<Session>();
   session->manifest = std::move(manifest);
   TENON_ASSIGN(session->catalog, open_catalog(choice.plugin_dirs));
+  TENON_TRY(check_profile_files(choice));
   // Before a model is fetched: a manifest that cannot work should not cost a download.
   TENON_ASSIGN(const Assembly assembly, assemble(session->manifest, session->catalog));
   TENON_TRY(check_assembly(assembly, session->manifest, session->catalog, choice.allow_untested));

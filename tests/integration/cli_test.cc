@@ -93,6 +93,8 @@ TEST(Cli, RefusalsHappenBeforeAModelIsFetched) {
   refused({"run", "--model", "/nonexistent.gguf", "x"}, "TENON-F001");
   refused({"run", "--plugins", "/nonexistent", "x"}, "TENON-P023");
   refused({"run", "--file", "/nonexistent"}, "TENON-A030");
+  refused({"run", "--trace", "/nonexistent/x", "x"}, "TENON-A018");
+  refused({"run", "--profile-json", "/nonexistent/x", "x"}, "TENON-A018");
   refused({"score", "--model", "/nonexistent.gguf", "/nonexistent"}, "TENON-A030");
   refused({"replay-trace"}, "TENON-A024");
   refused({"replay-trace", "/nonexistent"}, "TENON-A021");
