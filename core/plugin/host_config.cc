@@ -2,7 +2,6 @@
 
 #include <google/protobuf/io/tokenizer.h>
 #include <google/protobuf/text_format.h>
-
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -86,7 +85,7 @@ Result<HostConfig> parse_host_config(std::string_view text, const std::string& s
 
 Result<HostConfig> read_host_config(const std::string& path) {
   struct stat of {};
-  if (::stat(path.c_str(), &of) == 0 &&
+  if (::stat(path.c_str(), &of) == 0 && S_ISREG(of.st_mode) &&
       ((of.st_uid != 0 && of.st_uid != ::geteuid()) || (of.st_mode & (S_IWGRP | S_IWOTH)) != 0))
     return Error{
         .code = Code::kPermissionDenied,
