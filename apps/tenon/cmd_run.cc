@@ -113,6 +113,7 @@ Result<std::uint64_t> Runner::submit(const std::string& prompt, bool stream, Ans
     answer.total_seconds = std::chrono::duration<double>(Clock::now() - start).count();
     if (event.token >= 0) {
       if (answer.tokens.empty()) answer.first_seconds = answer.total_seconds;
+      answer.cached_tokens = static_cast<std::uint64_t>(event.cached);
       answer.tokens.push_back({event.token, event.logprob, {event.top.begin(), event.top.end()}});
     }
     answer.text += event.text;
@@ -126,10 +127,8 @@ Result<std::uint64_t> Runner::submit(const std::string& prompt, bool stream, Ans
 
 Status Runner::ask(const std::string& prompt, Answer& answer) {
   Engine& engine = session_.engine->engine();
-  const std::uint64_t hits_before = engine.stats().prefix_hit_tokens;
   TENON_ASSIGN(const std::uint64_t request, submit(prompt, !command_.json, answer));
   Status done = run_until_done(engine, {request});
-  answer.cached_tokens = engine.stats().prefix_hit_tokens - hits_before;
   if (!command_.json && !answer.text.ends_with('\n')) std::fputc('\n', stdout);
   if (chat_) {
     history_.push_back({"user", prompt});

@@ -342,6 +342,7 @@ Status Engine::start(std::uint64_t id) {
       status = std::move(shared);
   }
   stats_.prefix_hit_tokens += static_cast<std::uint64_t>(request.computed);
+  if (request.cached < 0) request.cached = request.computed;
   request.running = true;
   running_.insert(std::find_if(running_.begin(), running_.end(),
                                [id](const auto& other) { return other->id > id; }),
@@ -486,6 +487,7 @@ void Engine::accept(Request& request, const tenon_sample_result& result) {
                    .token = result.token,
                    .logprob = result.logprob,
                    .position = position,
+                   .cached = std::max(0, request.cached),
                    .top = std::span(result.top, static_cast<std::size_t>(request.spec.n_top))};
   const bool ends = !request.spec.ignore_eos && (parts_.tokenizer->eos() == result.token ||
                                                  parts_.tokenizer->eot() == result.token);

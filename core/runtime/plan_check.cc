@@ -49,8 +49,9 @@ Status check_item(const tenon_schedule_view& view, const tenon_plan& plan, std::
     return illegal(where(), "tokens must begin at the frontier", range(item.begin, item.end),
                    "begin " + std::to_string(request->computed));
   if (item.end <= item.begin || item.end > request->known)
-    return illegal(where(), "tokens must be known", range(item.begin, item.end),
-                   "an end in " + range(item.begin + 1, request->known + 1));
+    return illegal(where(), "tokens must be known", "an end of " + std::to_string(item.end),
+                   "an end from " + std::to_string(item.begin + 1) + " to " +
+                       std::to_string(request->known) + ": so many tokens are known");
   if (!budget.fits(*request, item.end))
     return illegal(where(), "more pages than can be had",
                    std::to_string(budget.pages(item.end)) + " pages, " +

@@ -46,6 +46,7 @@ struct TokenEvent {
   float logprob = 0;          // of `token`; for a prompt token, given what stands before it
   bool prompt = false;        // a prompt token's log-probability (RequestSpec::prompt_logprobs)
   std::int32_t position = 0;  // of `token` in the sequence
+  std::int32_t cached = 0;    // prompt tokens that a cache gave when the request first ran
   std::span<const TokenLogprob> top;  // RequestSpec::n_top of them
   std::string_view text;              // what the answer grew by; may be empty
   FinishReason finish = FinishReason::kNone;
@@ -85,6 +86,7 @@ struct Request {
   std::vector<std::int32_t> tokens;  // prompt, then the answer; room for `limit`
   std::int32_t limit = 0;            // tokens never grows beyond this
   bool running = false;
+  std::int32_t cached = -1;     // tokens that a cache gave when it first ran; -1: it has not run
   std::uint64_t last_step = 0;  // steps of the engine when it last ran, or when it came
 
   // Validity: KV of tokens [0, computed) is there on all layers.

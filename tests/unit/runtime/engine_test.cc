@@ -163,6 +163,22 @@ TEST(Engine, APrefixHitSparesTheSharedPages) {
   EXPECT_EQ(engine->engine().stats().prefix_hit_tokens, 192u);
 }
 
+// Each request knows its own hit, also when several are live.
+TEST(Engine, ARequestIsToldWhatACacheGaveIt) {
+  const auto engine = engine_of({});
+  run_alone(*engine, request(200, 5));
+  std::vector<std::int32_t> cached(2, -1);
+  for (const std::size_t i : {0u, 1u}) {
+    RequestSpec spec = request(i == 0 ? 200 : 20, 3);
+    spec.on_event = [&cached, i](const TokenEvent& event) {
+      if (event.token >= 0) cached[i] = event.cached;
+    };
+    ASSERT_TRUE(engine->engine().submit(std::move(spec)).ok());
+  }
+  ASSERT_TRUE(engine->engine().run().ok());
+  EXPECT_EQ(cached, (std::vector<std::int32_t>{192, 0}));
+}
+
 // A prompt of whole pages that is cached to its end: the last token runs again, in a copy of its
 // page.
 TEST(Engine, AFullHitCopiesThePageThatItWrites) {
