@@ -141,6 +141,17 @@ struct PluginListCommand {
   bool markdown = false;  // the page docs/reference/plugins.md
   bool json = false;
 };
+struct PluginMatrixCommand {
+  std::vector<std::string> plugin_dirs;
+  std::string pairs;         // a regular expression over "ID with ID"; empty: all
+  std::string update;        // a folder that gets the record, the page and the picture
+  bool check = false;        // compare with a record:
+  std::string check_folder;  // of this folder; empty: the one that was built in
+  std::int64_t jobs = 0;     // engines at a time; 0: one for each core
+  double timeout = 120;      // seconds for each
+  bool json = false;
+  std::string only, family, result;  // of a child: the plugins, the model, and the file
+};
 
 struct ConformCommand {
   std::string file;
@@ -161,8 +172,8 @@ using Command =
     std::variant<HelpCommand, VersionCommand, ModelListCommand, ModelPullCommand, RunCommand,
                  ScoreCommand, BenchCommand, ReplayTraceCommand, InspectCommand,
                  ManifestCheckCommand, ManifestExplainCommand, ManifestDiffCommand,
-                 ManifestLockCommand, PluginListCommand, AdapterListCommand, AdapterLoadCommand,
-                 AdapterRemoveCommand, ConformCommand, NewCommand>;
+                 ManifestLockCommand, PluginListCommand, PluginMatrixCommand, AdapterListCommand,
+                 AdapterLoadCommand, AdapterRemoveCommand, ConformCommand, NewCommand>;
 
 // TENON-A001 for a command or an option that is unknown, TENON-A002 for one that is used wrongly;
 // both mean exit code 2.
@@ -183,6 +194,7 @@ int run_command(const ManifestExplainCommand& command);
 int run_command(const ManifestDiffCommand& command);
 int run_command(const ManifestLockCommand& command);
 int run_command(const PluginListCommand& command);
+int run_command(const PluginMatrixCommand& command);
 int run_command(const NewCommand& command);
 int run_command(const AdapterListCommand& command);
 int run_command(const AdapterLoadCommand& command);

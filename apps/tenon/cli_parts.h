@@ -30,6 +30,7 @@ struct Parsed {
   ManifestDiffCommand manifest_diff;
   ManifestLockCommand manifest_lock;
   PluginListCommand plugin_list;
+  PluginMatrixCommand plugin_matrix;
   NewCommand new_project;
   AdapterListCommand adapter_list;
   AdapterLoadCommand adapter_load;

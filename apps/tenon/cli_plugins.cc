@@ -57,8 +57,36 @@ void declare_manifest(CLI::App& app, Parsed& parsed) {
   declare_lock(*manifest, parsed);
 }
 
+void declare_matrix(CLI::App& plugin, Parsed& parsed) {
+  PluginMatrixCommand& matrix = parsed.plugin_matrix;
+  CLI::App* command =
+      add_command(plugin, "matrix", "Run every two plugins together, on tiny models",
+                  "plugin matrix", parsed, &Parsed::plugin_matrix);
+  command->add_option("--pairs", matrix.pairs, "Only those whose \"ID with ID\" this matches")
+      ->type_name("REGEX");
+  CLI::Option* update = command->add_option(
+      "--update", matrix.update, "Write compatibility.json, .md and .svg to this folder");
+  update->type_name("DIR")->excludes("--pairs");
+  command
+      ->add_option("--check", matrix.check_folder,
+                   "Fail where a record says otherwise: a folder's, or the built-in one")
+      ->type_name("[DIR]")
+      ->expected(0, 1)
+      ->excludes(update)
+      ->each([&matrix](const std::string&) { matrix.check = true; });
+  command->add_option("-j,--jobs", matrix.jobs, "Engines at a time; 0: one for each core")
+      ->check(CLI::Range(0, 1024));
+  command->add_option("--timeout", matrix.timeout, "Seconds that an engine may take; default 120")
+      ->check(CLI::PositiveNumber);
+  command->add_flag("--json", matrix.json, "Print JSON, errors included");
+  add_plugin_dirs(*command, matrix.plugin_dirs);
+  command->add_option("--only", matrix.only)->group("");
+  command->add_option("--family", matrix.family)->group("");
+  command->add_option("--result", matrix.result)->group("");
+}
+
 void declare_plugin(CLI::App& app, Parsed& parsed) {
-  CLI::App* plugin = app.add_subcommand("plugin", "Plugins: list");
+  CLI::App* plugin = app.add_subcommand("plugin", "Plugins: list, matrix");
   plugin->footer(std::string(examples_of("plugin")));
   plugin->require_subcommand(1);
   CLI::App* list = add_command(*plugin, "list", "The plugins that a manifest can name",
@@ -67,6 +95,7 @@ void declare_plugin(CLI::App& app, Parsed& parsed) {
                  "Print the reference page of all plugins");
   list->add_flag("--json", parsed.plugin_list.json, "Print JSON");
   add_plugin_dirs(*list, parsed.plugin_list.plugin_dirs);
+  declare_matrix(*plugin, parsed);
 }
 
 }  // namespace

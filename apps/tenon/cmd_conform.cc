@@ -2,29 +2,23 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <chrono>
 #include <cstdio>
-#include <cstring>
-#include <filesystem>
 #include <fstream>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <regex>
-#include <thread>
 
 #include "apps/tenon/cli.h"
 #include "apps/tenon/installation.h"
-#include "apps/tenon/interrupt.h"
+#include "apps/tenon/isolated.h"
 #include "apps/tenon/session.h"
-#include "apps/tenon/subprocess.h"
 #include "core/base/suggest.h"
 #include "core/conform/test.h"
 
 namespace tenon::app {
 namespace {
 
-namespace fs = std::filesystem;
 using conform::Finding;
 using conform::Outcome;
 using conform::Test;
@@ -166,31 +160,20 @@ int run_one(const ConformCommand& command, const conform::Subject& subject) {
   return kExitUsage;
 }
 
-Finding read_result(const std::string& path, const ChildResult& child, double limit) {
-  std::ifstream file(path);
-  std::string outcome, text;
-  std::getline(file, outcome);
-  text.assign(std::istreambuf_iterator<char>(file), {});
-  if (child.cancelled)
-    return conform::failed("not done after " + param_value_text(ParamValue(limit)) +
-                           " seconds: hangs, or --timeout is too short");
-  if (child.exit_code > 128)
-    return {Outcome::kCrashed, std::string("signal ") + ::strsignal(child.exit_code - 128)};
+Finding finding_of(const IsolatedResult& child) {
+  if (child.hung) return conform::failed(child.trouble);
+  if (!child.trouble.empty()) return {Outcome::kCrashed, child.trouble};
+  const std::size_t line = child.written.find('\n');
+  const std::string outcome = child.written.substr(0, line);
   for (const Outcome known : {Outcome::kOk, Outcome::kWarning, Outcome::kSkipped, Outcome::kFailed})
-    if (outcome == conform::outcome_name(known) && child.exit_code == 0) return {known, text};
-  return {Outcome::kCrashed, "the process ended with code " + std::to_string(child.exit_code)};
+    if (outcome == conform::outcome_name(known) && line != std::string::npos)
+      return {known, child.written.substr(line + 1)};
+  return {Outcome::kCrashed, "the process ended with code 0 and without a result"};
 }
 
 std::vector<std::string> child_arguments(const ConformCommand& command, const Row& row,
-                                         const conform::Subject& subject,
-                                         const std::string& result) {
-  std::vector<std::string> out = {fs::read_symlink("/proc/self/exe").string(),
-                                  "conform",
-                                  command.file,
-                                  "--only",
-                                  row.test->name,
-                                  "--result",
-                                  result};
+                                         const conform::Subject& subject) {
+  std::vector<std::string> out = {"conform", command.file, "--only", row.test->name};
   out.insert(out.end(),
              {"--seed", std::to_string(subject.seed), "--effort", std::to_string(subject.effort)});
   for (const std::string& param : command.params) out.insert(out.end(), {"--param", param});
@@ -199,30 +182,12 @@ std::vector<std::string> child_arguments(const ConformCommand& command, const Ro
   return out;
 }
 
-Status run_isolated(const ConformCommand& command, const conform::Subject& subject, Row& row) {
-  char name[] = "/tmp/tenon-conform-result-XXXXXX";
-  const int fd = ::mkstemp(name);
-  if (fd < 0)
-    return Error{.code = Code::kUnavailable,
-                 .id = "TENON-A074",
-                 .message = "no temporary file can be made",
-                 .where = "/tmp",
-                 .found = std::strerror(errno)};
-  ::close(fd);
-  const Clock::time_point from = Clock::now();
-  const auto seconds = [&] { return std::chrono::duration<double>(Clock::now() - from).count(); };
-  ChildOptions options;
-  options.argv = child_arguments(command, row, subject, name);
-  options.poll = std::chrono::milliseconds(20);
-  options.keep_going = [&] { return !interrupted() && seconds() < command.timeout; };
-  Result<ChildResult> child = run_child(options);
-  if (child.ok()) {
-    row.finding = read_result(name, *child, command.timeout);
-    row.seconds = seconds();
-    row.output = child->output;
-  }
-  ::unlink(name);
-  if (!child.ok()) return child.take_error();
+Status run_apart(const ConformCommand& command, const conform::Subject& subject, Row& row) {
+  TENON_ASSIGN(IsolatedResult child,
+               run_isolated(child_arguments(command, row, subject), command.timeout));
+  row.finding = finding_of(child);
+  row.seconds = child.seconds;
+  row.output = std::move(child.output);
   return {};
 }
 
@@ -239,7 +204,7 @@ void print_row(const Row& row) {
 }
 
 Status run_row(const ConformCommand& command, const conform::Subject& subject, Row& row) {
-  if (!command.in_process) return run_isolated(command, subject, row);
+  if (!command.in_process) return run_apart(command, subject, row);
   const Clock::time_point from = Clock::now();
   row.finding = run_test(*row.test, subject);
   row.seconds = std::chrono::duration<double>(Clock::now() - from).count();
@@ -266,33 +231,18 @@ Status run_rows(const ConformCommand& command, const conform::Subject& subject,
     row.done = true;
     if (!command.json) print_row(row);
   }
-  std::atomic<std::size_t> next{0};
-  std::mutex mutex;
-  std::optional<Error> error;
-  const auto work = [&] {
-    for (std::size_t i; !interrupted() && (i = next++) < rows.size();) {
-      if (rows[i].done) continue;
-      Status done;
-      if (broken != nullptr && (stands_on(rows[i]) || is_ground(rows[i])))
-        rows[i].finding = conform::skipped(std::string("not run: ") + broken + " does not hold");
-      else
-        done = run_row(command, subject, rows[i]);
-      const std::lock_guard lock(mutex);
-      if (!done.ok() && !error) error = done.error();
-      if (!command.json) print_row(rows[i]);
-    }
-  };
-  std::vector<std::thread> threads;
-  const std::int64_t jobs = command.in_process ? 1
-                            : command.jobs > 0 ? command.jobs
-                                               : std::max(1u, std::thread::hardware_concurrency());
-  for (std::int64_t i = 1; i < jobs; ++i) threads.emplace_back(work);
-  work();
-  for (std::thread& thread : threads) thread.join();
-  if (error) return *error;
-  if (interrupted())
-    return Error{.code = Code::kCancelled, .id = "TENON-A017", .message = "interrupted"};
-  return {};
+  std::mutex printing;
+  return for_each_at_once(
+      rows.size(), command.in_process ? 1 : command.jobs, [&](std::size_t i) -> Status {
+        if (rows[i].done) return {};
+        if (broken != nullptr && (stands_on(rows[i]) || is_ground(rows[i])))
+          rows[i].finding = conform::skipped(std::string("not run: ") + broken + " does not hold");
+        else
+          TENON_TRY(run_row(command, subject, rows[i]));
+        const std::lock_guard lock(printing);
+        if (!command.json) print_row(rows[i]);
+        return {};
+      });
 }
 
 int count(const std::vector<Row>& rows, Outcome outcome) {

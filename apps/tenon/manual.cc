@@ -25,6 +25,7 @@ COMMANDS
   tenon manifest diff A B       what differs between two, defaults included
   tenon manifest lock FILE      pin versions, libraries and the model
   tenon plugin list             the plugins that a manifest can name
+  tenon plugin matrix           run every two of them together
   tenon new KIND NAME           begin a plugin of your own: makes a project
   tenon conform FILE.so         hold a plugin to what the boundary asks of it
   tenon model list              the models known by name, and which are here
@@ -68,7 +69,7 @@ DOCUMENTATION
   docs/author                   writing a plugin against the installed SDK
 )";
 
-constexpr std::array<std::pair<std::string_view, std::string_view>, 19> kExamples = {{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 20> kExamples = {{
     {"adapter", R"(
 An adapter changes the model for the requests that name it. It is a folder with adapter_config.json
 and adapter_model.safetensors, as PEFT writes it.
@@ -149,13 +150,18 @@ Examples:
   tenon replay-trace --generate --count 50 --rate 2 --lengths sharegpt --scale 0.1 --out t.jsonl
   tenon replay-trace t.jsonl --slo-ttft 2 --slo-tpot 0.15 --json
 )"},
+    {"plugin matrix", R"(
+Each engine runs on a tiny model in a process of its own: docs/operate/contracts.md.
+
+Example:
+  tenon plugin matrix --plugins my/plugins --pairs my-scheduler
+)"},
     {"conform", R"(
 Each test runs in a process of its own, so one that crashes or hangs is a finding like any other. Random
 cases follow from the seed that the last line prints. docs/author/conform.md says how to find a cause.
 
 Examples:
-  tenon conform build/my-scheduler.so
-  tenon conform build/my-scheduler.so --include '^scheduler' --seed 7 --json
+  tenon conform build/my-scheduler.so --include '^scheduler' --seed 7
   tenon conform build/my-scheduler.so --fuzz 600
 )"},
     {"inspect", R"(

@@ -1,11 +1,7 @@
 #include "core/conform/tiny_engine.h"
 
-#include <algorithm>
-#include <cmath>
-#include <mutex>
-
 #include "core/conform/tiny_adapter.h"
-#include "core/load/loaded_engine.h"
+#include "core/plugin/compose.h"
 
 namespace tenon::conform {
 namespace {
@@ -37,8 +33,8 @@ std::string role_text(const std::string& role, const TinyPlugin& plugin) {
   return out + "}\n";
 }
 
-std::string manifest_of(const TinyEngine& engine, const std::string& model,
-                        const std::string& adapter) {
+std::string manifest_text(const TinyEngine& engine, const std::string& model,
+                          const std::string& adapter) {
   std::map<std::string, TinyPlugin> roles = {
       {"network", {"tenon.model.decoder", {}, {}}},
       {"backend", {"tenon.backend.reference", {}, {{"policy", std::string("exact"), "kit"}}}},
@@ -47,6 +43,7 @@ std::string manifest_of(const TinyEngine& engine, const std::string& model,
   for (const auto& [role, plugin] : engine.roles) roles[role] = plugin;
   std::string out = "model { file: " + quoted(model) + " }\n";
   for (const auto& [role, plugin] : roles) out += role_text(role, plugin);
+  if (engine.second_cache) out += role_text("cache", *engine.second_cache);
   if (!adapter.empty()) out += "adapters { name: \"kit\" path: " + quoted(adapter) + " }\n";
   out += "engine { threads: " + std::to_string(engine.threads) + " kv_pages: 40";
   if (engine.ranks > 1) out += " ranks: " + std::to_string(engine.ranks);
@@ -82,58 +79,66 @@ RequestSpec request(int i, bool with_adapter) {
 
 }  // namespace
 
+void TinyEngine::put(const std::string& kind, TinyPlugin plugin) {
+  const std::string role = role_of_kind(kind);
+  if (role == "cache" && roles.contains(role)) {
+    second_cache = std::move(plugin);
+    return;
+  }
+  roles[role] = std::move(plugin);
+  if (role != "tp" && role != "comm") return;
+  // As many as the model's heads can be cut for.
+  ranks = family == TinyModel::Family::kLlama ? 3 : 2;
+  roles.try_emplace("tp", TinyPlugin{"tenon.parallelism.tp", {}, {}});
+  roles.try_emplace("comm", TinyPlugin{"tenon.comm.inproc", {}, {}});
+}
+
+Result<Manifest> tiny_manifest(const TinyEngine& engine) {
+  const bool adapts = engine.roles.contains("adapter");
+  return parse_manifest(
+      manifest_text(engine, model_file(engine.family), adapts ? adapter_files() : std::string()),
+      "kit.textproto");
+}
+
+Result<std::unique_ptr<LoadedEngine>> load_tiny(const TinyEngine& engine, PluginCatalog& catalog,
+                                                const LoadOptions& options) {
+  TENON_ASSIGN(const Manifest manifest, tiny_manifest(engine));
+  return LoadedEngine::load(manifest, catalog, model_file(engine.family), options);
+}
+
 Result<std::vector<TinyAnswer>> run_tiny(const TinyEngine& engine,
                                          const std::vector<std::string>& directories) {
   PluginCatalog catalog;
   TENON_TRY(add_builtin_plugins(catalog));
   for (const std::string& directory : directories) TENON_TRY(catalog.add_directory(directory));
-  const bool adapts = engine.roles.contains("adapter");
-  TENON_ASSIGN(const Manifest manifest,
-               parse_manifest(manifest_of(engine, model_file(engine.family),
-                                          adapts ? adapter_files() : std::string()),
-                              "kit.textproto"));
-  TENON_ASSIGN(const auto loaded, LoadedEngine::load(manifest, catalog, model_file(engine.family),
-                                                     {.check_boundary = true}));
+  TENON_ASSIGN(const auto loaded, load_tiny(engine, catalog, {.check_boundary = true}));
+  return answer_tiny(*loaded);
+}
+
+Result<std::vector<TinyAnswer>> answer_tiny(LoadedEngine& engine) {
   std::vector<TinyAnswer> answers(9);
   std::size_t next = 0;
   for (const auto& wave : {std::vector<int>{0, 1, 2}, {3, 4, 5}, {0, 1, 2}}) {
     for (const int i : wave) {
-      RequestSpec spec = request(i, adapts);
+      RequestSpec spec = request(i, engine.adapters() != nullptr);
       spec.on_event = [&answer = answers[next++]](const TokenEvent& event) {
         if (event.token < 0) return;
         answer.tokens.push_back(event.token);
         answer.logprobs.push_back(event.logprob);
       };
-      TENON_TRY(loaded->engine().submit(std::move(spec)));
+      TENON_TRY(engine.engine().submit(std::move(spec)));
     }
     // The second wave comes into the first; the third finds what both have left.
     const int steps = next == 3 ? 4 : 100000;
     for (int step = 0; step < steps; ++step) {
-      TENON_ASSIGN(const bool more, loaded->engine().step());
+      TENON_ASSIGN(const bool more, engine.engine().step());
       if (!more) break;
     }
   }
-  if (loaded->engine().live() > 0)
+  if (engine.engine().live() > 0)
     return Error{
         .code = Code::kInternal, .id = "TENON-K050", .message = "requests of the kit never end"};
   return answers;
-}
-
-Distance distance(const std::vector<TinyAnswer>& got, const std::vector<TinyAnswer>& want) {
-  Distance out;
-  out.equal = got == want;
-  for (std::size_t i = 0; i < std::min(got.size(), want.size()); ++i) {
-    const TinyAnswer &a = got[i], &b = want[i];
-    std::size_t same = 0;
-    while (same < std::min(a.tokens.size(), b.tokens.size()) && a.tokens[same] == b.tokens[same]) {
-      out.worst =
-          std::max(out.worst, std::abs(double{a.logprobs[same]} - double{b.logprobs[same]}));
-      ++same;
-    }
-    out.tokens += same;
-    out.of_tokens += b.tokens.size();
-  }
-  return out;
 }
 
 }  // namespace tenon::conform

@@ -44,8 +44,8 @@ struct LoadedEngine::State {
     meter = std::make_unique<iface::Meter>(profile.get());
   }
 
-  Status load(PluginCatalog& catalog, Clock::time_point start);
-  Status open_plugins(PluginCatalog& catalog);
+  Status load(PluginCatalog& catalog, bool ignore_record, Clock::time_point start);
+  Status open_plugins(PluginCatalog& catalog, bool ignore_record);
   Status open_shared(const ChosenPlugin& plugin);
   Status declare_model();
   Status make_memory();
@@ -86,8 +86,10 @@ std::uint32_t threads_of_a_rank(const ManifestEngine& engine) {
 
 }  // namespace
 
-Status LoadedEngine::State::open_plugins(PluginCatalog& catalog) {
-  TENON_ASSIGN(const std::vector<ChosenPlugin> chosen, choose_plugins(manifest, catalog));
+Status LoadedEngine::State::open_plugins(PluginCatalog& catalog, bool ignore_record) {
+  TENON_ASSIGN(const std::vector<ChosenPlugin> chosen,
+               choose_plugins(manifest, catalog,
+                              ignore_record ? CompatibilityRecord() : compatibility_record()));
   if (manifest.cache.size() > kMostCaches)
     return Error{.code = Code::kInvalidArgument,
                  .id = "TENON-R060",
@@ -257,7 +259,7 @@ Result<std::unique_ptr<LoadedEngine>> LoadedEngine::load(const Manifest& manifes
   TENON_ASSIGN(GgufFile file, GgufFile::open(model_path));
   TENON_ASSIGN(Tokenizer tokenizer, Tokenizer::from_gguf(file));
   auto state = std::make_unique<State>(manifest, std::move(file), std::move(tokenizer), options);
-  Status loaded = state->load(catalog, start);
+  Status loaded = state->load(catalog, options.ignore_record, start);
   if (state->boundary != nullptr) {
     // What a call without a status has found comes before what followed from it.
     if (std::optional<Error> misuse = state->boundary->take_misuse()) return std::move(*misuse);
@@ -267,8 +269,9 @@ Result<std::unique_ptr<LoadedEngine>> LoadedEngine::load(const Manifest& manifes
   return std::unique_ptr<LoadedEngine>(new LoadedEngine(std::move(state)));
 }
 
-Status LoadedEngine::State::load(PluginCatalog& catalog, Clock::time_point start) {
-  TENON_TRY(open_plugins(catalog));
+Status LoadedEngine::State::load(PluginCatalog& catalog, bool ignore_record,
+                                 Clock::time_point start) {
+  TENON_TRY(open_plugins(catalog, ignore_record));
   times.plugins = seconds_since(start);
   TENON_TRY(declare_model());
   times.declare = seconds_since(start);

@@ -30,6 +30,9 @@ struct LoadOptions {
   bool check_boundary = iface::checks_boundary();
   // Where the time of steps goes, and with `trace` every span of it. With ranks: the first one's.
   bool profile = false, trace = false;
+  // Also plugins that are recorded as failing together: to run them again. Untested pairs are the
+  // caller's to refuse in any case.
+  bool ignore_record = false;
 };
 
 struct LoadTimes {  // seconds

@@ -93,8 +93,9 @@ Status check_conflicts(const Assembly& assembly, const PluginCatalog& catalog,
       remedies(assembly.contracts, verdict.conflicts.front(), verdict, catalog, host));
 }
 
-Result<std::vector<ChosenPlugin>> choose_plugins(const Manifest& manifest, PluginCatalog& catalog) {
-  TENON_ASSIGN(Assembly assembly, assemble(manifest, catalog));
+Result<std::vector<ChosenPlugin>> choose_plugins(const Manifest& manifest, PluginCatalog& catalog,
+                                                 const CompatibilityRecord& record) {
+  TENON_ASSIGN(Assembly assembly, assemble(manifest, catalog, record));
   TENON_TRY(check_conflicts(assembly, catalog));
   return std::move(assembly.chosen);
 }

@@ -38,6 +38,8 @@ Status check_conflicts(const Assembly& assembly, const PluginCatalog& catalog,
                        const HostOffer& host = host_offer());
 
 // Both of them.
-Result<std::vector<ChosenPlugin>> choose_plugins(const Manifest& manifest, PluginCatalog& catalog);
+Result<std::vector<ChosenPlugin>> choose_plugins(
+    const Manifest& manifest, PluginCatalog& catalog,
+    const CompatibilityRecord& record = compatibility_record());
 
 }  // namespace tenon

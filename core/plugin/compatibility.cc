@@ -20,8 +20,12 @@ Error malformed(const std::string& name, std::string found, std::string expected
 }
 
 bool is_pair(const json& row) {
-  return row.is_array() && row.size() == 4 &&
-         std::all_of(row.begin(), row.end(), [](const json& item) { return item.is_string(); });
+  const auto texts = [](auto from, auto to) {
+    return std::all_of(from, to, [](const json& item) { return item.is_string(); });
+  };
+  if (!row.is_array() || row.size() < 4 || row.size() > 5) return false;
+  return texts(row.begin(), row.begin() + 4) &&
+         (row.size() == 4 || (row[4].is_object() && texts(row[4].begin(), row[4].end())));
 }
 
 std::pair<std::string, std::string> ordered(std::string a, std::string b) {
@@ -46,7 +50,7 @@ Result<CompatibilityRecord> parse_compatibility(std::string_view text, const std
   for (const json& row : root["pairs"]) {
     const std::string shown = row.dump(-1, ' ', false, json::error_handler_t::replace);
     if (!is_pair(row))
-      return malformed(name, shown, "[\"id version\", \"id version\", result, run]");
+      return malformed(name, shown, "[\"id version\", \"id version\", result, run, {texts}]");
     const auto result = row[2].get<std::string>();
     if (result != "passed" && result != "failed")
       return malformed(name, shown, "\"passed\" or \"failed\"");
@@ -67,5 +71,7 @@ const CompatibilityRecord& compatibility_record() {
   }();
   return record;
 }
+
+std::string_view compatibility_text() { return kCompatibilityJson; }
 
 }  // namespace tenon

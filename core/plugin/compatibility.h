@@ -1,12 +1,12 @@
-// Which plugins have been run together. The record is docs/reference/compatibility.json, compiled
-// into the core; a pair that is not in it is untested.
+// Which plugins have been run together. The record is docs/reference/compatibility.json, written by
+// `tenon plugin matrix` and compiled into the core; a pair that is not in it is untested.
 //
 //   {"format": 1,
 //    "pairs": [["tenon.attention.dense 0.1.0", "tenon.backend.cpu 0.1.0", "passed",
-//    "unit.runtime"], ...]}
+//               "tenon plugin matrix", {"llama": "equal"}], ...]}
 //
-// A pair is two of "id version", the smaller first; its result is "passed" or "failed"; the last
-// text names what was run.
+// A pair is two of "id version", the smaller first; its result is "passed" or "failed"; then what
+// was run, and optionally texts on what was found. Other members are for readers of the file.
 #pragma once
 
 #include <map>
@@ -34,5 +34,7 @@ struct CompatibilityRecord {
 Result<CompatibilityRecord> parse_compatibility(std::string_view json, const std::string& name);
 // The one that this core was built with.
 const CompatibilityRecord& compatibility_record();
+// The text of it.
+std::string_view compatibility_text();
 
 }  // namespace tenon

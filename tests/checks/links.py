@@ -10,7 +10,7 @@ FENCE = re.compile(r"^(```|~~~).*?^\1", re.M | re.S)
 
 
 def slugs(text):
-    """GitHub's anchors of the headings."""
+    """GitHub's anchors of the headings, and those that the page sets itself."""
     seen, out = {}, set()
     for heading in re.findall(r"^#+ +(.+?) *#*$", FENCE.sub("", text), re.M):
         plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower()
@@ -18,7 +18,7 @@ def slugs(text):
         count = seen.get(slug, 0)
         seen[slug] = count + 1
         out.add(f"{slug}-{count}" if count else slug)
-    return out
+    return out | set(re.findall(r'<a id="([^"]+)">', text))
 
 
 def main():
