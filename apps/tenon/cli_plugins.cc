@@ -67,13 +67,11 @@ void declare_matrix(CLI::App& plugin, Parsed& parsed) {
   CLI::Option* update = command->add_option(
       "--update", matrix.update, "Write compatibility.json, .md and .svg to this folder");
   update->type_name("DIR")->excludes("--pairs");
-  command
-      ->add_option("--check", matrix.check_folder,
-                   "Fail where a record says otherwise: a folder's, or the built-in one")
-      ->type_name("[DIR]")
-      ->expected(0, 1)
-      ->excludes(update)
-      ->each([&matrix](const std::string&) { matrix.check = true; });
+  CLI::Option* check =
+      command->add_option("--check", matrix.check_folder,
+                          "Fail where a record says otherwise: a folder's, or the built-in one");
+  check->type_name("[DIR]")->expected(0, 1)->excludes(update);
+  command->parse_complete_callback([&matrix, check] { matrix.check = check->count() > 0; });
   command->add_option("-j,--jobs", matrix.jobs, "Engines at a time; 0: one for each core")
       ->check(CLI::Range(0, 1024));
   command->add_option("--timeout", matrix.timeout, "Seconds that an engine may take; default 120")

@@ -80,7 +80,8 @@ Result<Matrix> made(const PluginMatrixCommand& command, PluginCatalog& catalog) 
     return Error{.code = Code::kInvalidArgument,
                  .id = "TENON-A080",
                  .message = "--pairs is no regular expression",
-                 .found = error.what()};
+                 .found = error.what(),
+                 .fix = "write one in the syntax of ECMAScript, e.g. tenon.cache"};
   }
   std::size_t chosen = 0;
   TENON_ASSIGN(Matrix matrix, Matrix::plan(catalog, [&](const std::string& name) {
@@ -176,7 +177,8 @@ Status write_pages(const std::string& folder, const Matrix& matrix) {
       return Error{.code = Code::kUnavailable,
                    .id = "TENON-A087",
                    .message = "cannot write the file",
-                   .where = path.string()};
+                   .where = path.string(),
+                   .fix = "name a folder that is there and can be written to"};
   }
   return {};
 }
@@ -210,6 +212,7 @@ Result<int> matrix_of(const PluginMatrixCommand& command) {
     TENON_ASSIGN(errors, differences(command, matrix));
   }
   print(command, matrix, errors);
+  std::fflush(stdout);
   for (const Error& error : errors) report_error(error);
   return static_cast<int>(errors.empty() ? kExitOk : kExitError);
 }

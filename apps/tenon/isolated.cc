@@ -40,7 +40,8 @@ Status make(Folder& folder) {
                  .id = "TENON-A074",
                  .message = "no temporary folder can be made",
                  .where = name,
-                 .found = std::strerror(errno)};
+                 .found = std::strerror(errno),
+                 .fix = "let TMPDIR name a folder that can be written to"};
   folder.path = name;
   return {};
 }
