@@ -28,6 +28,12 @@ bool is_pair(const PluginFile* a, const PluginFile* b) {
   return a->descriptor.kind != b->descriptor.kind || is_kind(a, "cache");
 }
 
+// The oracle is the meaning, so the reference computes it exactly.
+std::vector<ManifestParam> params_of_default(const std::string& id) {
+  if (id != kReference) return {};
+  return {{"policy", std::string("exact"), "matrix"}};
+}
+
 bool has(const MatrixParts& parts, const PluginFile* plugin) {
   return std::find(parts.begin(), parts.end(), plugin) != parts.end();
 }
@@ -70,14 +76,6 @@ Result<Matrix> Matrix::plan(PluginCatalog& catalog,
   out.add_cells(wanted);
   for (MatrixCell& cell : out.cells_)
     if (cell.wanted || out.is_needed(cell)) out.judge_contracts(cell);
-  for (MatrixCell& cell : out.cells_) {
-    if (cell.parts.size() == 1) continue;
-    for (const PluginFile* part : cell.parts)
-      std::erase_if(cell.degraded, [&](const std::string& text) {
-        const std::vector<std::string>& alone = out.single(part)->degraded;
-        return std::find(alone.begin(), alone.end(), text) != alone.end();
-      });
-  }
   return out;
 }
 
@@ -101,12 +99,6 @@ const PluginFile* Matrix::find(const std::string& id) const {
   for (const PluginFile* plugin : plugins_)
     if (plugin->descriptor.id == id) return plugin;
   return nullptr;
-}
-
-// The oracle is the meaning, so the reference computes it exactly.
-static std::vector<ManifestParam> params_of_default(const std::string& id) {
-  if (id != kReference) return {};
-  return {{"policy", std::string("exact"), "matrix"}};
 }
 
 MatrixCell* Matrix::single(const PluginFile* plugin) {

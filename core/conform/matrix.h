@@ -19,7 +19,7 @@
 
 namespace tenon::conform {
 
-constexpr std::array kMatrixModels = {TinyModel::Family::kLlama, TinyModel::Family::kGemma};
+inline constexpr std::array kMatrixModels = {TinyModel::Family::kLlama, TinyModel::Family::kGemma};
 const char* model_name(TinyModel::Family family);  // "llama", "gemma"
 
 using MatrixParts = std::vector<const PluginFile*>;  // none: the defaults; at most two
@@ -52,7 +52,7 @@ struct MatrixCell {
 
   // By contract, in sentences.
   std::vector<std::string> conflicts;  // of these plugins, whatever else is chosen
-  std::vector<std::string> degraded;   // that a part does not have by itself
+  std::vector<std::string> degraded;   // what a part prefers and does not get
   std::string obstacle;                // why it cannot be run beside the defaults
 
   // By model: the index of the run; kNone: not run.

@@ -49,7 +49,9 @@ std::string box(int x, int y, int width, const Look& look, const std::string& le
                     "\" rx=\"3\" fill=\"" + look.fill + "\"/>";
   return out +
          text_at(x + width / 2, y + kCell / 2 + 4,
-                 std::string(" class=\"m\" fill=\"") + look.ink + "\"", letter) +
+                 std::string(width < kCell / 2 ? " class=\"m h\"" : " class=\"m\"") + " fill=\"" +
+                     look.ink + "\"",
+                 letter) +
          "</g>\n";
 }
 
@@ -119,14 +121,14 @@ std::string legend(std::size_t plugins) {
 std::string matrix_picture(const Matrix& matrix) {
   const MatrixParts& plugins = matrix.plugins();
   const int n = static_cast<int>(plugins.size()), width = kLeft + n * kCell + 240,
-            height = kTop + n * kCell + 180;
-  std::string out = "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 " + number(width) +
-                    " " + number(height) + "\" width=\"" + number(width) + "\" height=\"" +
-                    number(height) +
-                    "\" font-family=\"sans-serif\" font-size=\"12\" fill=\"#222222\">\n"
-                    "<style>.m{font-weight:bold;font-size:13px;text-anchor:middle}"
-                    ".k{fill:#777777;font-size:11px}.t{font-size:16px;font-weight:bold}</style>\n"
-                    "<rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n";
+            height = kTop + n * kCell + 150;
+  std::string out =
+      "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 " + number(width) + " " +
+      number(height) + "\" width=\"" + number(width) + "\" height=\"" + number(height) +
+      "\" font-family=\"sans-serif\" font-size=\"12\" fill=\"#222222\">\n"
+      "<style>.m{font-weight:bold;font-size:13px;text-anchor:middle}.h{font-size:10px}"
+      ".k{fill:#777777;font-size:11px}.t{font-size:16px;font-weight:bold}</style>\n"
+      "<rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n";
   out += text_at(kMargin, 30, " class=\"t\"", "Every plugin beside every other one");
   out +=
       text_at(kMargin, 48, " class=\"k\"",

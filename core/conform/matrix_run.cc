@@ -20,7 +20,7 @@ void run_engine(const Matrix& matrix, PluginCatalog& catalog, MatrixRun& run) {
   };
   const auto tiny = matrix.engine(run.parts, run.family);
   if (!tiny.ok()) return refuse(RunState::kRefused, tiny.error());
-  const auto loaded = load_tiny(*tiny, catalog, {.ignore_record = true});
+  const auto loaded = load_tiny(*tiny, catalog, {.check_boundary = true, .ignore_record = true});
   if (!loaded.ok()) return refuse(RunState::kRefused, loaded.error());
   auto answers = answer_tiny(**loaded);
   if (!answers.ok()) return refuse(RunState::kFailed, answers.error());
