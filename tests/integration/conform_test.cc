@@ -171,16 +171,5 @@ TEST(Conform, FuzzingFindsWhatOneSeedDoesNot) {
   EXPECT_EQ(run.exit_code, 1);
 }
 
-// A plugin whose contract allows what its run does not keep.
-TEST(Matrix, AContractThatLiesIsNamed) {
-  const auto child = app::run_child(
-      {.argv = {TENON_BINARY_DIR "/bin/tenon", "plugin", "matrix", "--plugins",
-                TENON_BINARY_DIR "/fixtures/liars", "--pairs", "fixture.defect.lies"}});
-  ASSERT_TRUE(child.ok());
-  EXPECT_EQ(child->exit_code, 1) << child->output;
-  EXPECT_NE(child->output.find("TENON-A082"), std::string::npos) << child->output;
-  EXPECT_NE(child->output.find("0 works"), std::string::npos) << child->output;
-}
-
 }  // namespace
 }  // namespace tenon

@@ -1,6 +1,6 @@
 // Every plugin of the tree beside every other one in one engine: each scheduler with an adapter,
-// ranks and a cache, on both backends, gives what the simplest scheduler gives. What
-// docs/reference/compatibility.json says of these pairs was run here.
+// ranks and a cache, on both backends, gives what the simplest scheduler gives. `tenon
+// plugin matrix` runs them two by two; what more of them do together is seen here.
 #include <gtest/gtest.h>
 
 #include "core/conform/tiny_adapter.h"
