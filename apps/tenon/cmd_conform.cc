@@ -1,7 +1,4 @@
 // `conform`: the kit's tests against one library, each in a process of its own.
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <chrono>
 #include <cstdio>
 #include <fstream>
@@ -14,6 +11,7 @@
 #include "apps/tenon/isolated.h"
 #include "apps/tenon/session.h"
 #include "core/base/suggest.h"
+#include "core/conform/process_watch.h"
 #include "core/conform/test.h"
 
 namespace tenon::app {
@@ -126,31 +124,13 @@ Result<std::vector<const Test*>> chosen_tests(const ConformCommand& command,
   return out;
 }
 
-// What is written to stdout meanwhile.
-template <class F>
-std::string output_of(F&& f) {
-  std::fflush(stdout);
-  const int kept = ::dup(1), file = ::memfd_create("stdout", MFD_CLOEXEC);
-  if (kept >= 0 && file >= 0) ::dup2(file, 1);
-  f();
-  std::fflush(nullptr);
-  std::string out;
-  if (kept >= 0 && file >= 0) {
-    ::dup2(kept, 1);
-    out.resize(static_cast<std::size_t>(std::max<off_t>(0, ::lseek(file, 0, SEEK_END))));
-    if (::pread(file, out.data(), out.size(), 0) < 0) out.clear();
-  }
-  ::close(file);
-  ::close(kept);
-  return out;
-}
-
 // The child's side of the wire: the outcome on the first line, its text on the others.
 int run_one(const ConformCommand& command, const conform::Subject& subject) {
   for (const Test& test : conform::tests()) {
     if (command.only != test.name) continue;
-    Finding finding;
-    const std::string said = output_of([&] { finding = run_test(test, subject); });
+    conform::CapturedOutput output({1});
+    Finding finding = run_test(test, subject);
+    const std::string said = output.finish();
     if (!said.empty() && finding.outcome < Outcome::kFailed && finding.text.empty())
       finding = conform::failed("the plugin writes to the process's output, where results go: \"" +
                                 said.substr(0, 80) + "\"; use the host's log");
@@ -218,7 +198,6 @@ bool is_ground(const Row& row) {
   return row.test->name == std::string_view("load.opens") ||
          row.test->name == std::string_view("contract.create");
 }
-bool stands_on(const Row& row) { return row.test->group() != "static" && !is_ground(row); }
 
 // Runs all rows, some at a time, first those that the others stand on; each is printed as it ends.
 Status run_rows(const ConformCommand& command, const conform::Subject& subject,
@@ -235,7 +214,7 @@ Status run_rows(const ConformCommand& command, const conform::Subject& subject,
   return for_each_at_once(
       rows.size(), command.in_process ? 1 : command.jobs, [&](std::size_t i) -> Status {
         if (rows[i].done) return {};
-        if (broken != nullptr && (stands_on(rows[i]) || is_ground(rows[i])))
+        if (broken != nullptr && rows[i].test->group() != "static")
           rows[i].finding = conform::skipped(std::string("not run: ") + broken + " does not hold");
         else
           TENON_TRY(run_row(command, subject, rows[i]));

@@ -1,13 +1,9 @@
 // What holds for an instance of any kind.
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
-#include <filesystem>
 #include <thread>
 
+#include "core/conform/process_watch.h"
 #include "core/conform/raw_create.h"
 
 namespace tenon::conform {
@@ -147,62 +143,19 @@ Finding asks_what_it_lists(const Subject& s) {
   return passed();
 }
 
-std::size_t threads_of_this_process() {
-  const std::filesystem::directory_iterator tasks("/proc/self/task");
-  return static_cast<std::size_t>(std::distance(begin(tasks), end(tasks)));
-}
-
 Finding no_threads(const Subject& s) {
-  Rig::Options options;
   TENON_ASSIGN(auto first, Rig::open(s));  // what an image starts once is seen by load.threads
   const std::size_t before = threads_of_this_process();
-  TENON_ASSIGN(auto rig, Rig::open(s, options));
+  TENON_ASSIGN(auto rig, Rig::open(s));
   if (const std::size_t after = threads_of_this_process(); after != before)
     return failed("an instance starts " + std::to_string(after - before) + " threads of its own");
   return passed();
 }
 
-// Redirects the process's output into a file while it lives.
-class Captured {
- public:
-  Captured() : file_(::memfd_create("output", MFD_CLOEXEC)) {
-    for (int fd : {1, 2}) {
-      kept_[fd - 1] = ::dup(fd);
-      ::dup2(file_, fd);
-    }
-  }
-  ~Captured() {
-    restore();
-    ::close(file_);
-  }
-  Captured(const Captured&) = delete;
-  Captured& operator=(const Captured&) = delete;
-  std::string text() {
-    ::fflush(nullptr);
-    restore();
-    std::string out(static_cast<std::size_t>(std::max<off_t>(0, ::lseek(file_, 0, SEEK_END))),
-                    '\0');
-    if (::pread(file_, out.data(), out.size(), 0) < 0) out.clear();
-    return out;
-  }
-
- private:
-  void restore() {
-    for (int fd : {1, 2}) {
-      if (kept_[fd - 1] < 0) continue;
-      ::dup2(kept_[fd - 1], fd);
-      ::close(kept_[fd - 1]);
-      kept_[fd - 1] = -1;
-    }
-  }
-  int file_;
-  int kept_[2] = {-1, -1};
-};
-
 Finding says_nothing(const Subject& s) {
-  Captured output;
+  CapturedOutput output({1, 2});
   const auto rig = Rig::open(s);
-  const std::string text = output.text();
+  const std::string text = output.finish();
   if (!text.empty())
     return failed("creating an instance writes to the process's output: \"" + text.substr(0, 80) +
                   "\"; use the host's log");

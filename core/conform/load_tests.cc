@@ -1,7 +1,5 @@
 // Opening the library, before there is an instance.
-#include <dirent.h>
 #include <dlfcn.h>
-#include <fcntl.h>
 #include <unistd.h>
 #include <xmmintrin.h>
 
@@ -10,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "core/conform/process_watch.h"
 #include "core/conform/rig.h"
 #include "core/conform/test.h"
 #include "core/plugin/library.h"
@@ -18,15 +17,6 @@ namespace tenon::conform {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::size_t threads_of_this_process() {
-  std::size_t n = 0;
-  for (const auto& entry : fs::directory_iterator("/proc/self/task")) {
-    (void)entry;
-    ++n;
-  }
-  return n;
-}
 
 Finding opens(const Subject& s) {
   TENON_ASSIGN(const tenon_plugin_v1* table, open_plugin(s.file));
