@@ -9,10 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/base/stripe_pool.h"
-#include "core/iface/tables.h"
-#include "core/plugin/instance.h"
-#include "core/plugin/plugin_file.h"
+#include "core/conform/rig.h"
 
 namespace tenon::conform {
 
@@ -21,8 +18,14 @@ class BackendRig {
   static Result<std::unique_ptr<BackendRig>> open(const PluginFile& file, ResolvedParams params,
                                                   std::uint32_t threads = 2,
                                                   std::uint32_t stripes = 3) {
-    auto out = std::unique_ptr<BackendRig>(new BackendRig(threads, stripes));
-    TENON_TRY(out->open_plugin(file, std::move(params)));
+    auto out = std::unique_ptr<BackendRig>(new BackendRig);
+    TENON_ASSIGN(out->rig_,
+                 Rig::open(file, std::move(params),
+                           {.checked = false, .threads = threads, .stripes_per_thread = stripes}));
+    TENON_ASSIGN(out->backend_,
+                 (out->rig_->as<iface::Backend, tenon_backend_v1>(TENON_BACKEND_ID)));
+    out->info_.hdr = {sizeof(tenon_backend_info), 0, nullptr};
+    TENON_TRY(out->backend_.describe(&out->info_));
     return out;
   }
 
@@ -105,40 +108,9 @@ class BackendRig {
   }
 
  private:
-  BackendRig(std::uint32_t threads, std::uint32_t stripes) : pool_(threads, stripes) {}
+  BackendRig() = default;
 
-  Status open_plugin(const PluginFile& file, ResolvedParams params) {
-    host_ = {{sizeof host_, 0, nullptr},
-             this,
-             [](void*, std::int32_t, tenon_str) {},
-             [](void* ctx, const char* id) -> const void* {
-               return std::string_view(id) == TENON_THREADS_ID
-                          ? &static_cast<BackendRig*>(ctx)->threads_
-                          : nullptr;
-             }};
-    TENON_ASSIGN(PluginInstance instance, PluginInstance::create(file, std::move(params), host_));
-    instance_ = std::make_unique<PluginInstance>(std::move(instance));
-    TENON_ASSIGN(const tenon_backend_v1* table,
-                 instance_->table<tenon_backend_v1>(TENON_BACKEND_ID));
-    backend_ = iface::Backend(table, instance_->handle(), &instance_->id());
-    return backend_.describe(&info_);
-  }
-
-  // tenon.threads/1
-  void submit(tenon_stripe_fn function, const void* args, std::uint64_t bytes,
-              std::uint32_t stripes) {
-    pool_.submit(function, args, bytes, stripes);
-  }
-  void wait() { pool_.wait(); }
-  std::uint32_t count() { return pool_.threads(); }
-  std::uint32_t stripes_per_thread() { return pool_.stripes_per_thread(); }
-  template <class T>
-  friend tenon_threads_v1 iface::make_threads_table(T*);
-
-  StripePool pool_;
-  tenon_threads_v1 threads_ = iface::make_threads_table(this);
-  tenon_host host_{};
-  std::unique_ptr<PluginInstance> instance_;
+  std::unique_ptr<Rig> rig_;
   iface::Backend backend_;
   tenon_backend_info info_{};
 };

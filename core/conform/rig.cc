@@ -51,36 +51,32 @@ const void* idle_service(std::string_view id) {
 
 }  // namespace
 
-Rig::Rig(Options options)
-    : pool_(options.threads, options.stripes_per_thread),
-      lent_threads_(&threads_),
-      options_(std::move(options)) {
+Rig::Rig(const Options& options)
+    : pool_(options.threads, options.stripes_per_thread), lent_threads_(&threads_) {
   host_ = {{sizeof host_, 0, nullptr},
            this,
-           [](void* ctx, std::int32_t, tenon_str message) {
-             const Unwatched host;
-             static_cast<Rig*>(ctx)->log_.emplace_back(message.ptr, message.len);
-           },
+           [](void*, std::int32_t, tenon_str) {},
            [](void* ctx, const char* id) { return static_cast<Rig*>(ctx)->service(id); }};
 }
 
 const void* Rig::service(std::string_view id) {
   const Unwatched host;
   asked_.emplace(id);
-  if (const auto given = options_.services.find(std::string(id)); given != options_.services.end())
-    return given->second;
-  if (!options_.idle_services) return nullptr;
   return id == TENON_THREADS_ID ? lent_threads_ : idle_service(id);
 }
 
-Result<std::unique_ptr<Rig>> Rig::open(const Subject& subject, Options options) {
-  auto out = std::unique_ptr<Rig>(new Rig(std::move(options)));
-  if (out->options_.checked)
-    out->party_ = out->boundary_.add_party(subject.descriptor().id, nullptr);
+Result<std::unique_ptr<Rig>> Rig::open(const Subject& subject, const Options& options) {
+  TENON_ASSIGN(ResolvedParams params, subject.resolve(options.params));
+  return open(subject.file, std::move(params), options);
+}
+
+Result<std::unique_ptr<Rig>> Rig::open(const PluginFile& file, ResolvedParams params,
+                                       const Options& options) {
+  auto out = std::unique_ptr<Rig>(new Rig(options));
+  if (options.checked) out->party_ = out->boundary_.add_party(file.descriptor.id, nullptr);
   out->lent_threads_ = iface::check_service(out->party_, &out->threads_);
-  TENON_ASSIGN(ResolvedParams params, subject.resolve(out->options_.params));
   TENON_ASSIGN(PluginInstance instance,
-               PluginInstance::create(subject.file, std::move(params), out->host_, out->party_));
+               PluginInstance::create(file, std::move(params), out->host_, out->party_));
   out->instance_ = std::make_unique<PluginInstance>(std::move(instance));
   return out;
 }

@@ -1,7 +1,6 @@
 // An instance of the plugin under test, with a host of its own around it.
 #pragma once
 
-#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -16,22 +15,24 @@
 
 namespace tenon::conform {
 
+// tenon.threads/1 works; every other service of a host is there and its calls fail.
 class Rig {
  public:
   struct Options {
     std::vector<ManifestParam> params;  // beside the subject's
-    // Tables by id. Of what is not here: tenon.threads/1 works, every other service of a host is
-    // there and its calls fail.
-    std::map<std::string, const void*> services;
-    bool idle_services = true;  // false: what is not in `services` is not there
     // Calls go through the checking proxy: a misuse of the boundary is an error that says whose.
     bool checked = true;
     std::uint32_t threads = 1, stripes_per_thread = 3;
   };
-  static Result<std::unique_ptr<Rig>> open(const Subject& subject, Options options);
+  static Result<std::unique_ptr<Rig>> open(const Subject& subject, const Options& options);
+  // With all of its parameters given.
+  static Result<std::unique_ptr<Rig>> open(const PluginFile& file, ResolvedParams params,
+                                           const Options& options);
   static Result<std::unique_ptr<Rig>> open(const Subject& subject) { return open(subject, {}); }
   // The host alone.
-  static std::unique_ptr<Rig> without_instance() { return std::unique_ptr<Rig>(new Rig({})); }
+  static std::unique_ptr<Rig> without_instance() {
+    return std::unique_ptr<Rig>(new Rig(Options()));
+  }
   Rig(const Rig&) = delete;
   Rig& operator=(const Rig&) = delete;
 
@@ -47,11 +48,10 @@ class Rig {
   // Around the calls of a step: what was lent for it is poisoned when it ends.
   void begin_step() { boundary_.begin_step(); }
   Status end_step() { return boundary_.end_step(); }
-  const std::vector<std::string>& log() const { return log_; }  // what the plugin has logged
   const std::set<std::string>& services_asked() const { return asked_; }  // by their ids
 
  private:
-  explicit Rig(Options options);
+  explicit Rig(const Options& options);
   const void* service(std::string_view id);
 
   // tenon.threads/1
@@ -70,9 +70,7 @@ class Rig {
   iface::Boundary boundary_{false};
   iface::Party* party_ = nullptr;  // null: not checked
   const tenon_threads_v1* lent_threads_ = nullptr;
-  Options options_;
   std::set<std::string> asked_;
-  std::vector<std::string> log_;
   tenon_host host_{};
   std::unique_ptr<PluginInstance> instance_;
 };

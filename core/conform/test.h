@@ -22,7 +22,7 @@ struct Finding {
   std::string text;
 
   Finding() = default;
-  Finding(Error error)  // NOLINT(google-explicit-constructor)
+  Finding(const Error& error)  // NOLINT(google-explicit-constructor)
       : outcome(Outcome::kFailed), text(error.to_string()) {}
   Finding(Outcome outcome, std::string text) : outcome(outcome), text(std::move(text)) {}
 };
