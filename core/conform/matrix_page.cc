@@ -3,19 +3,10 @@
 
 #include "core/conform/matrix.h"
 #include "core/conform/matrix_marks.h"
+#include "core/plugin/reference_page.h"
 
 namespace tenon::conform {
 namespace {
-
-// Text inside a table cell.
-std::string cell_text(const std::string& text) {
-  std::string out;
-  for (const char c : text) {
-    if (c == '|') out += '\\';
-    out += c == '\n' ? ' ' : c;
-  }
-  return out;
-}
 
 std::string anchor(const MatrixCell& cell) {
   std::string out;
@@ -98,8 +89,8 @@ std::string table(const std::string& heading, const std::vector<const MatrixCell
     out +=
         "| <a id=\"" + anchor(*cell) + "\"></a>" + cell->name() + " | " + mark_letter(cell->mark);
     for (const std::string& measured : cell->measured)
-      out += " | " + cell_text(measured.empty() ? "-" : measured);
-    out += " | " + cell_text(cell->reason) + " |\n";
+      out += " | " + table_cell(measured.empty() ? "-" : measured);
+    out += " | " + table_cell(cell->reason) + " |\n";
   }
   return out;
 }

@@ -20,16 +20,6 @@ std::string default_text(const ParamSpec& spec) {
   return spec.default_value ? param_value_text(*spec.default_value) : "required";
 }
 
-// Text inside a table cell.
-std::string cell(const std::string& text) {
-  std::string out;
-  for (const char c : text) {
-    if (c == '|') out += '\\';
-    out += c == '\n' ? ' ' : c;
-  }
-  return out;
-}
-
 std::string facts(const PluginDescriptor& plugin, const std::string& separator,
                   const std::string& end) {
   std::string out;
@@ -73,12 +63,21 @@ std::string parameter_table(const PluginDescriptor& plugin) {
       "| parameter | type | default | range | unit | meaning |\n|---|---|---|---|---|---|\n";
   for (const ParamSpec& spec : plugin.params)
     out += "| `" + spec.key + "` | " + param_type_name(spec.type) + " | " +
-           cell(default_text(spec)) + " | " + cell(param_range_text(spec)) + " | " +
-           cell(spec.unit) + " | " + cell(spec.doc) + " |\n";
+           table_cell(default_text(spec)) + " | " + table_cell(param_range_text(spec)) + " | " +
+           table_cell(spec.unit) + " | " + table_cell(spec.doc) + " |\n";
   return out;
 }
 
 }  // namespace
+
+std::string table_cell(const std::string& text) {
+  std::string out;
+  for (const char c : text) {
+    if (c == '|') out += '\\';
+    out += c == '\n' ? ' ' : c;
+  }
+  return out;
+}
 
 std::string param_range_text(const ParamSpec& spec) {
   if (spec.type == ParamType::kEnum) return list_text(spec.values);

@@ -15,6 +15,9 @@ std::string plugin_reference_page(std::span<const PluginDescriptor> plugins);
 std::string plugin_text(const PluginFile& file);
 std::string plugin_json(const PluginFile& file);
 
+// Text inside a cell of a Markdown table.
+std::string table_cell(const std::string& text);
+
 // How a parameter's range reads: "1 .. 4096", "auto, avx2", "" when it has none.
 std::string param_range_text(const ParamSpec& spec);
 
