@@ -44,6 +44,7 @@ class CpuBackend {
       : threads_(host.required<tenon_threads_v1>(TENON_THREADS_ID)),
         kernels_(choose_kernels(params.get_string("isa"))),
         device_(std::string("cpu ") + kernels_.name),
+        linear_(threads_.count()),
         sample_scratch_(threads_.count()) {}
 
   Status describe(tenon_backend_info* out) const {
@@ -106,6 +107,7 @@ class CpuBackend {
     if (in->n_weights > 4) return sdk::unimplemented("a linear group of more than 4 weights");
     if (groups_.size() <= in->id) groups_.resize(in->id + 1);
     LinearGroup& group = groups_[in->id];
+    group.id = in->id;
     group.epilogue = static_cast<tenon_epilogue>(in->epilogue);
     group.norm_eps = static_cast<float>(in->norm_eps);
     group.norm = norm_of(in->norm);
@@ -273,10 +275,10 @@ class CpuBackend {
     const std::int64_t rows = in[0].shape[0], k = in[0].shape[1];
     LowRankCall deltas = low_rank_call(op, group.weights.size(), rows, k);
     const std::int64_t values = deltas.entries() * deltas.padded_rank;
-    if (!activations_.fits(rows, k) ||
+    if (!linear_.fits(rows, k) ||
         (deltas.n_deltas > 0 && !deltas_.fits(deltas.entries(), values))) {
       threads_.wait();
-      if (!activations_.fits(rows, k)) activations_.grow(rows, k);
+      linear_.grow(rows, k);
       if (deltas.n_deltas > 0) deltas_.grow(deltas.entries(), values);
     }
     deltas.kernels = &kernels_;
@@ -285,9 +287,8 @@ class CpuBackend {
     deltas.values = deltas_.values();
     float* outs[4] = {};
     for (uint32_t i = 0; i < n_out; ++i) outs[i] = static_cast<float*>(out[i].data);
-    submit_linear_group(threads_, kernels_, group, activations_.view(k), deltas, floats(in[0]),
-                        rows, group.epilogue == TENON_EPILOGUE_RESIDUAL ? floats(in[1]) : nullptr,
-                        outs);
+    submit_linear_group(threads_, kernels_, group, linear_, deltas, floats(in[0]), rows, k,
+                        group.epilogue == TENON_EPILOGUE_RESIDUAL ? floats(in[1]) : nullptr, outs);
     return {};
   }
 
@@ -343,7 +344,7 @@ class CpuBackend {
   std::map<std::int32_t, std::vector<float>> norms_;  // by weight
   std::vector<LinearGroup> groups_;
   AttendSetup setup_;
-  ActivationScratch activations_;
+  LinearRoom linear_;
   DeltaScratch deltas_;
   PartialScratch partials_;
   std::vector<sdk::SampleScratch> sample_scratch_;  // one per worker

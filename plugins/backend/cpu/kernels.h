@@ -16,8 +16,9 @@ struct Kernels {
   const char* name;
 
   // One row of a linear group's input: y = x, or the RMS norm of x where `norm` is given.
-  // `quantise` fills the int8 side of row `row`, else floats; `keep` with a norm fills both.
-  void (*prepare_row)(const float* x, const float* norm, float eps, bool quantise, bool keep,
+  // `quantise` fills the int8 side of row `row`, else floats; `keep` with a norm fills both. False:
+  // a value is no number or too large, and what was filled in is of no use.
+  bool (*prepare_row)(const float* x, const float* norm, float eps, bool quantise, bool keep,
                       const Activations& out, std::int64_t row);
 
   // out[r, 0..16) = tile . activations[row + r] for r < rows <= kRowBlock, by layout.
@@ -57,19 +58,12 @@ struct Kernels {
                int dim);
 };
 
-// Calls f<R>() for R = rows (or heads): kernels keep the sums of R of them in registers.
-template <class F>
+// Calls f<R>() for R = rows in [1, Most]: kernels keep the sums of R of them in registers.
+template <int Most = 4, class F>
 void for_rows(int rows, F&& f) {
-  switch (rows) {
-    case 1:
-      return f.template operator()<1>();
-    case 2:
-      return f.template operator()<2>();
-    case 3:
-      return f.template operator()<3>();
-    default:
-      return f.template operator()<4>();
-  }
+  if constexpr (Most > 1)
+    if (rows < Most) return for_rows<Most - 1>(rows, f);
+  return f.template operator()<Most>();
 }
 
 const Kernels& avx2_kernels();

@@ -2,6 +2,7 @@
 #include <immintrin.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "kernels.h"
 
@@ -48,17 +49,23 @@ float inverse_rms(const float* x, std::int64_t k, float eps) {
   return 1.0f / __builtin_sqrtf(sum / static_cast<float>(k) + eps);
 }
 
-// 32 values to int8; the rounding is that of tenon_quantise32.
-void quantise_group(const float* x, const Activations& out, std::int64_t row, std::int64_t group) {
-  const __m256 sign = _mm256_set1_ps(-0.0f);
-  __m256 v[4], most = _mm256_setzero_ps();
-  for (int i = 0; i < 4; ++i) {
-    v[i] = _mm256_loadu_ps(x + 8 * i);
-    most = _mm256_max_ps(most, _mm256_andnot_ps(sign, v[i]));
-  }
-  __m128 m = _mm_max_ps(_mm256_castps256_ps128(most), _mm256_extractf128_ps(most, 1));
-  m = _mm_max_ps(m, _mm_movehl_ps(m, m));
-  const float amax = _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
+// The largest size of 32 values; infinity or NaN if one of them is. The bits of sizes order as the
+// sizes do, and no size is above infinity but NaN.
+float most_of(const __m256* v) {
+  const __m256i size = _mm256_set1_epi32(0x7fffffff);
+  __m256i most = _mm256_setzero_si256();
+  for (int i = 0; i < 4; ++i)
+    most = _mm256_max_epi32(most, _mm256_and_si256(size, _mm256_castps_si256(v[i])));
+  __m128i m = _mm_max_epi32(_mm256_castsi256_si128(most), _mm256_extracti128_si256(most, 1));
+  m = _mm_max_epi32(m, _mm_shuffle_epi32(m, 0x4e));
+  return _mm_cvtss_f32(_mm_castsi128_ps(_mm_max_epi32(m, _mm_shuffle_epi32(m, 0xb1))));
+}
+
+// 32 values to int8; the rounding is that of tenon_quantise32. False if one is not finite.
+bool quantise_group(const float* x, const Activations& out, std::int64_t row, std::int64_t group) {
+  __m256 v[4];
+  for (int i = 0; i < 4; ++i) v[i] = _mm256_loadu_ps(x + 8 * i);
+  const float amax = most_of(v);
   const __m256 inverse = _mm256_set1_ps(amax > 0 ? 127.0f / amax : 0.0f);
   __m256i q[4];
   for (int i = 0; i < 4; ++i) q[i] = _mm256_cvtps_epi32(_mm256_mul_ps(v[i], inverse));
@@ -77,18 +84,23 @@ void quantise_group(const float* x, const Activations& out, std::int64_t row, st
   const std::int64_t at = row * (out.k / TENON_GROUP) + group;
   const float d = amax / 127.0f;
   out.scales[at] = d;
-  out.sums[2 * at] = first;
-  out.sums[2 * at + 1] = second;
+  out.shifts[at] = -128 * (first + second);
+  out.fine_shifts[2 * at] = -128 * first;
+  out.fine_shifts[2 * at + 1] = -128 * second;
   out.scaled_sums[at] = d * static_cast<float>(first + second);
+  return amax <= std::numeric_limits<float>::max();
 }
 
-void prepare_row(const float* x, const float* norm, float eps, bool quantise, bool keep,
+bool prepare_row(const float* x, const float* norm, float eps, bool quantise, bool keep,
                  const Activations& out, std::int64_t row) {
   const float r = norm != nullptr ? inverse_rms(x, out.k, eps) : 1;
+  bool finite = true;
   if (!quantise) {
-    for (std::int64_t i = 0; i < out.k; ++i)
+    for (std::int64_t i = 0; i < out.k; ++i) {
       out.floats[row * out.k + i] = norm != nullptr ? (x[i] * r) * norm[i] : x[i];
-    return;
+      finite &= x[i] - x[i] == 0;
+    }
+    return finite;
   }
   alignas(32) float room[TENON_GROUP];
   for (std::int64_t group = 0; group < out.k / TENON_GROUP; ++group, x += TENON_GROUP) {
@@ -102,8 +114,10 @@ void prepare_row(const float* x, const float* norm, float eps, bool quantise, bo
                                        _mm256_loadu_ps(w + i)));
       values = y;
     }
-    quantise_group(values, out, row, group);
+    finite &= quantise_group(values, out, row, group);
   }
+  // The norm of a row with an infinity is zeros and NaN; a sum of squares that overflows, zeros.
+  return finite && r > 0;
 }
 
 __m256 load_f16(const std::byte* at) {
@@ -253,34 +267,42 @@ void product_f32_rows(const std::byte* tile, const PackedWeight& w, const Activa
     for (int half = 0; half < 2; ++half) _mm256_storeu_ps(out + r * kTile + half * 8, acc[r][half]);
 }
 
+// Calls f<R>(row, out) for blocks of up to four rows: more sums than that do not fit the registers.
+template <class F>
+void in_fours(std::int64_t row, int rows, float* out, F&& f) {
+  for (; rows > 0; row += 4, rows -= 4, out += 4 * kTile)
+    for_rows(std::min(rows, 4), [&]<int R>() { f.template operator()<R>(row, out); });
+}
+
 void product_q4(const std::byte* tile, const PackedWeight& w, const Activations& in,
                 std::int64_t row, int rows, float* out) {
-  for_rows(rows, [&]<int R>() {
+  in_fours(row, rows, out, [&]<int R>(std::int64_t at, float* to) {
     for (int half = 0; half < 2; ++half)
-      w.wide ? product_q4_half<R, true>(tile, w.groups(), in, row, out, half)
-             : product_q4_half<R, false>(tile, w.groups(), in, row, out, half);
+      w.wide ? product_q4_half<R, true>(tile, w.groups(), in, at, to, half)
+             : product_q4_half<R, false>(tile, w.groups(), in, at, to, half);
   });
 }
 
 void product_q8(const std::byte* tile, const PackedWeight& w, const Activations& in,
                 std::int64_t row, int rows, float* out) {
-  for_rows(rows, [&]<int R>() {
+  in_fours(row, rows, out, [&]<int R>(std::int64_t at, float* to) {
     for (int half = 0; half < 2; ++half)
-      w.wide ? product_q8_half<R, true>(tile, w, in, row, out, half)
-             : product_q8_half<R, false>(tile, w, in, row, out, half);
+      w.wide ? product_q8_half<R, true>(tile, w, in, at, to, half)
+             : product_q8_half<R, false>(tile, w, in, at, to, half);
   });
 }
 
 void product_q8n16(const std::byte* tile, const PackedWeight& w, const Activations& in,
                    std::int64_t row, int rows, float* out) {
-  for_rows(rows, [&]<int R>() {
-    for (int half = 0; half < 2; ++half) product_q8n16_half<R>(tile, w, in, row, out, half);
+  in_fours(row, rows, out, [&]<int R>(std::int64_t at, float* to) {
+    for (int half = 0; half < 2; ++half) product_q8n16_half<R>(tile, w, in, at, to, half);
   });
 }
 
 void product_f32(const std::byte* tile, const PackedWeight& w, const Activations& in,
                  std::int64_t row, int rows, float* out) {
-  for_rows(rows, [&]<int R>() { product_f32_rows<R>(tile, w, in, row, out); });
+  in_fours(row, rows, out,
+           [&]<int R>(std::int64_t at, float* to) { product_f32_rows<R>(tile, w, in, at, to); });
 }
 
 __m256 load_halves(const std::uint16_t* at) {

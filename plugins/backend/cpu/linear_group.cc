@@ -6,65 +6,87 @@ namespace tenon::cpu {
 namespace {
 
 constexpr std::size_t kMaxWeights = 4;
-constexpr std::int64_t kRowChunk =
-    32;  // rows whose prepared values stay in the first cache while a stripe's tiles pass
+// Rows whose prepared values stay in the first cache while a stripe's tiles pass.
+constexpr std::int64_t kRowChunk = 32;
+// Up to so many rows every thread prepares for itself: that costs less than a command more.
+constexpr std::int64_t kOwnRows = 4;
 
 struct PrepareArgs {
   const Kernels* kernels;
   const LinearGroup* group;
-  Activations room;
   const float* x;
   std::int64_t rows;
   bool keep;  // the normed rows as floats, for deltas
+  FaultSlot* fault;
+};
+
+void prepare_row(const PrepareArgs& a, const Activations& room, std::int64_t r) {
+  const bool quantise = a.group->weights[0]->layout != TENON_LAYOUT_F32;
+  if (!a.kernels->prepare_row(a.x + r * room.k, a.group->norm, a.group->norm_eps, quantise, a.keep,
+                              room, r))
+    a.fault->note(a.group->id, r);
+}
+
+struct PrepareCommand {
+  PrepareArgs prepare;
+  Activations room;
 };
 
 void prepare_rows(const void* raw, std::uint32_t stripe, std::uint32_t stripes, std::uint32_t) {
-  const auto& a = *static_cast<const PrepareArgs*>(raw);
-  const bool quantise = a.group->weights[0]->layout != TENON_LAYOUT_F32;
-  for (std::int64_t r = stripe; r < a.rows; r += stripes)
-    a.kernels->prepare_row(a.x + r * a.room.k, a.group->norm, a.group->norm_eps, quantise, a.keep,
-                           a.room, r);
+  const auto& [prepare, room] = *static_cast<const PrepareCommand*>(raw);
+  for (std::int64_t r = stripe; r < prepare.rows; r += stripes) prepare_row(prepare, room, r);
 }
 
 struct ProductArgs {
-  const Kernels* kernels;
-  const LinearGroup* group;
+  PrepareArgs prepare;
   Activations in;
-  std::int64_t rows;
+  WorkerRows* own;       // per worker, prepared there; null: `in` is prepared
+  std::uint64_t serial;  // of this call
   const float* residual;
   float* out[kMaxWeights];
   LowRankCall deltas;
+  std::atomic<std::uint32_t>* finished;  // stripes, where the last one norms the rows; or null
+
+  const Kernels& kernels() const { return *prepare.kernels; }
+  const LinearGroup& group() const { return *prepare.group; }
 };
 
-void product(const ProductArgs& a, std::size_t index, std::int64_t tile, std::int64_t row, int rows,
-             float* out) {
-  const PackedWeight& w = *a.group->weights[index];
-  const auto kernel = w.layout == TENON_LAYOUT_Q4M32   ? a.kernels->product_q4
-                      : w.layout == TENON_LAYOUT_Q8M32 ? a.kernels->product_q8
-                      : w.layout == TENON_LAYOUT_Q8N16 ? a.kernels->product_q8n16
-                                                       : a.kernels->product_f32;
-  kernel(w.tile(tile), w, a.in, row, rows, out);
+void product(const ProductArgs& a, const Activations& in, std::size_t index, std::int64_t tile,
+             std::int64_t row, int rows, float* out) {
+  const PackedWeight& w = *a.group().weights[index];
+  const auto kernel = w.layout == TENON_LAYOUT_Q4M32   ? a.kernels().product_q4
+                      : w.layout == TENON_LAYOUT_Q8M32 ? a.kernels().product_q8
+                      : w.layout == TENON_LAYOUT_Q8N16 ? a.kernels().product_q8n16
+                                                       : a.kernels().product_f32;
+  kernel(w.tile(tile), w, in, row, rows, out);
   if (a.deltas.n_deltas > 0) add_low_rank(a.deltas, index, tile, row, rows, out);
 }
 
+// `count` outputs of a row.
+void store(const float* y, const float* residual, std::int64_t count, float* out) {
+  for (std::int64_t c = 0; c < count; ++c) out[c] = residual != nullptr ? residual[c] + y[c] : y[c];
+}
+
 // One tile of outputs for up to kRowBlock rows, through the epilogue into memory.
-void finish_tile(const ProductArgs& a, std::size_t index, std::int64_t tile, std::int64_t row,
-                 int rows) {
+void finish_tile(const ProductArgs& a, const Activations& in, std::size_t index, std::int64_t tile,
+                 std::int64_t row, int rows) {
   alignas(64) float y[kRowBlock * kTile], up[kRowBlock * kTile];
-  const PackedWeight& w = *a.group->weights[index];
-  product(a, index, tile, row, rows, y);
-  if (a.group->gated()) {
+  const PackedWeight& w = *a.group().weights[index];
+  product(a, in, index, tile, row, rows, y);
+  if (a.group().gated()) {
     const auto gate =
-        a.group->epilogue == TENON_EPILOGUE_SILU_MUL ? a.kernels->silu_mul : a.kernels->gelu_mul;
-    product(a, 1, tile, row, rows, up);
+        a.group().epilogue == TENON_EPILOGUE_SILU_MUL ? a.kernels().silu_mul : a.kernels().gelu_mul;
+    product(a, in, 1, tile, row, rows, up);
     for (int r = 0; r < rows; ++r) gate(y + r * kTile, up + r * kTile, y + r * kTile);
   }
   const std::int64_t first = tile * kTile, count = std::min(kTile, w.n - first);
   for (int r = 0; r < rows; ++r) {
     const std::int64_t at = (row + r) * w.n + first;
-    for (std::int64_t c = 0; c < count; ++c)
-      a.out[index][at + c] =
-          a.residual != nullptr ? a.residual[at + c] + y[r * kTile + c] : y[r * kTile + c];
+    const float* residual = a.residual != nullptr ? a.residual + at : nullptr;
+    if (count == kTile)
+      store(y + r * kTile, residual, kTile, a.out[index] + at);
+    else
+      store(y + r * kTile, residual, count, a.out[index] + at);
   }
 }
 
@@ -75,21 +97,71 @@ std::int64_t all_tiles(const LinearGroup& group) {
   return tiles;
 }
 
+// The rows as this worker reads them.
+Activations prepared_rows(const ProductArgs& a, std::uint32_t worker) {
+  if (a.own == nullptr) return a.in;
+  WorkerRows& own = a.own[worker];
+  const Activations room = own.room.view(a.in.k);
+  if (own.serial != a.serial) {
+    for (std::int64_t r = 0; r < a.prepare.rows; ++r) prepare_row(a.prepare, room, r);
+    own.serial = a.serial;
+  }
+  return room;
+}
+
+struct AddArgs {
+  const Kernels* kernels;
+  const float *norm, *x, *r;
+  float* out;
+  std::int64_t rows, n;
+  float eps;
+};
+
+void add_row(const AddArgs& a, std::int64_t row) {
+  const std::int64_t at = row * a.n;
+  const float* y = a.x + at;
+  if (a.norm != nullptr) {
+    a.kernels->norm(y, a.norm, a.eps, a.n, a.out + at);
+    y = a.out + at;
+  }
+  for (std::int64_t i = 0; i < a.n; ++i) a.out[at + i] = a.r[at + i] + y[i];
+}
+
+void add_rows(const void* raw, std::uint32_t stripe, std::uint32_t stripes, std::uint32_t) {
+  const auto& a = *static_cast<const AddArgs*>(raw);
+  for (std::int64_t row = stripe; row < a.rows; row += stripes) add_row(a, row);
+}
+
+// Whoever finishes the last stripe sees the whole rows.
+void norm_finished_rows(const ProductArgs& a, std::uint32_t stripes) {
+  if (a.finished->fetch_add(1, std::memory_order_acq_rel) + 1 < stripes) return;
+  a.finished->store(0, std::memory_order_relaxed);
+  const LinearGroup& group = a.group();
+  const AddArgs add{&a.kernels(),   group.post_norm,     a.out[0],      a.residual, a.out[0],
+                    a.prepare.rows, group.weights[0]->n, group.norm_eps};
+  for (std::int64_t row = 0; row < add.rows; ++row) add_row(add, row);
+}
+
 // A stripe is a range of the tiles of all the group's weights, one after the other.
-void multiply(const void* raw, std::uint32_t stripe, std::uint32_t stripes, std::uint32_t) {
-  const auto& a = *static_cast<const ProductArgs*>(raw);
-  const std::int64_t tiles = all_tiles(*a.group), begin = tiles * stripe / stripes,
-                     end = tiles * (stripe + 1) / stripes;
-  for (std::int64_t chunk = 0; chunk < a.rows; chunk += kRowChunk) {
+void multiply(const void* raw, std::uint32_t stripe, std::uint32_t stripes, std::uint32_t worker) {
+  auto a = *static_cast<const ProductArgs*>(raw);
+  const Activations in = prepared_rows(a, worker);
+  const LinearGroup& group = a.group();
+  const float* residual = a.residual;
+  if (group.post_norm != nullptr) a.residual = nullptr;
+  const std::int64_t tiles = all_tiles(group), begin = tiles * stripe / stripes,
+                     end = tiles * (stripe + 1) / stripes, rows = a.prepare.rows;
+  for (std::int64_t chunk = 0; chunk < rows; chunk += kRowChunk) {
     std::size_t index = 0;
     std::int64_t base = 0;
     for (std::int64_t t = begin; t < end; ++t) {
-      while (t - base >= a.group->weights[index]->tiles())
-        base += a.group->weights[index++]->tiles();
-      for (std::int64_t row = chunk; row < std::min(a.rows, chunk + kRowChunk); row += kRowBlock)
-        finish_tile(a, index, t - base, row, static_cast<int>(std::min(kRowBlock, a.rows - row)));
+      while (t - base >= group.weights[index]->tiles()) base += group.weights[index++]->tiles();
+      for (std::int64_t row = chunk; row < std::min(rows, chunk + kRowChunk); row += kRowBlock)
+        finish_tile(a, in, index, t - base, row, static_cast<int>(std::min(kRowBlock, rows - row)));
     }
   }
+  a.residual = residual;
+  if (a.finished != nullptr) norm_finished_rows(a, stripes);
 }
 
 std::uint32_t stripe_count(const sdk::ThreadsService& threads, std::int64_t pieces) {
@@ -101,9 +173,9 @@ std::uint32_t stripe_count(const sdk::ThreadsService& threads, std::int64_t piec
 
 void ActivationScratch::grow(std::int64_t rows, std::int64_t k) {
   const std::int64_t values = rows * k;
-  // int8 values, four 32-bit words per group, floats.
+  // int8 values, five 32-bit words per group, floats.
   memory_ = aligned_bytes(
-      static_cast<std::size_t>(values + 4 * 4 * (values / TENON_GROUP + 64) + 4 * values + 256));
+      static_cast<std::size_t>(values + 4 * 5 * (values / TENON_GROUP + 64) + 4 * values + 256));
   values_ = values;  // last: what throws leaves the old room as it was
 }
 
@@ -115,28 +187,53 @@ Activations ActivationScratch::view(std::int64_t k) const {
   out.floats = reinterpret_cast<float*>(at);
   out.scales = out.floats + values_;
   out.scaled_sums = out.scales + groups;
-  out.sums = reinterpret_cast<std::int32_t*>(out.scaled_sums + groups);
-  out.values = reinterpret_cast<std::int8_t*>(out.sums + 2 * groups);
+  out.shifts = reinterpret_cast<std::int32_t*>(out.scaled_sums + groups);
+  out.fine_shifts = out.shifts + groups;
+  out.values = reinterpret_cast<std::int8_t*>(out.fine_shifts + 2 * groups);
   return out;
 }
 
+LinearRoom::LinearRoom(std::uint32_t workers) : own_(workers) {}
+
+bool LinearRoom::fits(std::int64_t rows, std::int64_t k) const {
+  return rows_.fits(rows, k) && own_[0].room.fits(kOwnRows, k);
+}
+
+void LinearRoom::grow(std::int64_t rows, std::int64_t k) {
+  if (!rows_.fits(rows, k)) rows_.grow(rows, k);
+  for (WorkerRows& own : own_)
+    if (!own.room.fits(kOwnRows, k)) own.room.grow(kOwnRows, k);
+}
+
 void submit_linear_group(const sdk::ThreadsService& threads, const Kernels& kernels,
-                         const LinearGroup& group, const Activations& room, LowRankCall deltas,
-                         const float* x, std::int64_t rows, const float* residual,
+                         const LinearGroup& group, LinearRoom& room, LowRankCall deltas,
+                         const float* x, std::int64_t rows, std::int64_t k, const float* residual,
                          float* const* out) {
-  const PrepareArgs prepare{&kernels, &group, room, x, rows, deltas.n_deltas > 0};
-  threads.submit(&prepare_rows, &prepare, sizeof prepare, stripe_count(threads, rows));
-  if (deltas.n_deltas > 0) {
-    deltas.x = group.norm != nullptr ? room.floats : x;
+  const bool adapted = deltas.n_deltas > 0, few = rows <= kOwnRows && !adapted;
+  const PrepareArgs prepare{&kernels, &group, x, rows, adapted, &room.fault};
+  const Activations view = room.rows(k);
+  if (!few) {
+    const PrepareCommand command{prepare, view};
+    threads.submit(&prepare_rows, &command, sizeof command, stripe_count(threads, rows));
+  }
+  if (adapted) {
+    deltas.x = group.norm != nullptr ? view.floats : x;
     submit_low_rank(threads, deltas);
   }
-  // A post norm needs the whole row of products: it is a command of its own.
+  // A post norm needs the whole row of products.
   const bool norms = group.post_norm != nullptr;
-  ProductArgs args{&kernels, &group, room, rows, norms ? nullptr : residual, {}, deltas};
+  ProductArgs args{prepare,
+                   view,
+                   few ? room.own() : nullptr,
+                   room.next_serial(),
+                   residual,
+                   {},
+                   deltas,
+                   norms && few ? &room.finished : nullptr};
   const std::size_t outs = group.gated() ? 1 : group.weights.size();
   for (std::size_t i = 0; i < outs; ++i) args.out[i] = out[i];
   threads.submit(&multiply, &args, sizeof args, stripe_count(threads, all_tiles(group)));
-  if (norms)
+  if (norms && !few)
     submit_add(threads, kernels, group.post_norm, group.norm_eps, out[0], residual, rows,
                group.weights[0]->n, out[0]);
 }
@@ -144,27 +241,8 @@ void submit_linear_group(const sdk::ThreadsService& threads, const Kernels& kern
 void submit_add(const sdk::ThreadsService& threads, const Kernels& kernels, const float* norm,
                 float eps, const float* x, const float* r, std::int64_t rows, std::int64_t n,
                 float* out) {
-  struct Args {
-    const Kernels* kernels;
-    const float *norm, *x, *r;
-    float* out;
-    std::int64_t rows, n;
-    float eps;
-  };
-  const Args args{&kernels, norm, x, r, out, rows, n, eps};
-  const auto add = [](const void* raw, std::uint32_t stripe, std::uint32_t stripes, std::uint32_t) {
-    const auto& a = *static_cast<const Args*>(raw);
-    for (std::int64_t row = stripe; row < a.rows; row += stripes) {
-      const std::int64_t at = row * a.n;
-      const float* y = a.x + at;
-      if (a.norm != nullptr) {
-        a.kernels->norm(y, a.norm, a.eps, a.n, a.out + at);
-        y = a.out + at;
-      }
-      for (std::int64_t i = 0; i < a.n; ++i) a.out[at + i] = a.r[at + i] + y[i];
-    }
-  };
-  threads.submit(add, &args, sizeof args, stripe_count(threads, rows));
+  const AddArgs args{&kernels, norm, x, r, out, rows, n, eps};
+  threads.submit(&add_rows, &args, sizeof args, stripe_count(threads, rows));
 }
 
 }  // namespace tenon::cpu

@@ -1,7 +1,9 @@
-// A prepared linear group on the engine's threads: one phase that prepares the rows, one that
-// multiplies and finishes, and between them one for the inner products of low-rank deltas.
+// A prepared linear group on the engine's threads. Few rows are one command: every thread prepares
+// them for itself, then multiplies and finishes. Many rows: one that prepares them, one that
+// multiplies, and between them one for the inner products of low-rank deltas.
 #pragma once
 
+#include <atomic>
 #include <vector>
 
 #include "low_rank.h"
@@ -9,6 +11,7 @@
 namespace tenon::cpu {
 
 struct LinearGroup {
+  std::uint32_t id = 0;
   tenon_epilogue epilogue = TENON_EPILOGUE_NONE;
   const float* norm = nullptr;       // [k]
   const float* post_norm = nullptr;  // [n]
@@ -37,11 +40,60 @@ class ActivationScratch {
   AlignedBytes memory_;
 };
 
+// The first row that was no numbers since it was last taken.
+class FaultSlot {
+ public:
+  struct Fault {
+    std::uint32_t group = 0;
+    std::int64_t row = -1;  // none
+  };
+  void note(std::uint32_t group, std::int64_t row) {
+    std::uint64_t none = 0;
+    word_.compare_exchange_strong(none,
+                                  std::uint64_t{group} << 32 | static_cast<std::uint32_t>(row + 1));
+  }
+  Fault take() {
+    const std::uint64_t word = word_.exchange(0);
+    return {static_cast<std::uint32_t>(word >> 32),
+            static_cast<std::int64_t>(word & 0xffffffff) - 1};
+  }
+
+ private:
+  std::atomic<std::uint64_t> word_{0};
+};
+
+// Rows that one worker has prepared for itself, of the call with that serial number.
+struct alignas(64) WorkerRows {
+  std::uint64_t serial = 0;
+  ActivationScratch room;
+};
+
+// What calls share: commands run in order, so one serves all groups. Producer thread.
+class LinearRoom {
+ public:
+  explicit LinearRoom(std::uint32_t workers);
+  // Grows when a shape is larger than any before; the caller has waited for the stream then.
+  bool fits(std::int64_t rows, std::int64_t k) const;
+  void grow(std::int64_t rows, std::int64_t k);
+
+  Activations rows(std::int64_t k) const { return rows_.view(k); }
+  WorkerRows* own() { return own_.data(); }
+  std::uint64_t next_serial() { return ++serial_; }
+
+  std::atomic<std::uint32_t> finished{0};
+  FaultSlot fault;
+
+ private:
+  ActivationScratch rows_;
+  std::vector<WorkerRows> own_;
+  std::uint64_t serial_ = 0;
+};
+
 // Submits the commands. x: [rows, k], residual: [rows, n] or null, out: one [rows, n] per weight
 // (silu_mul: one). `deltas` has room and entries for this call; its x is set here.
 void submit_linear_group(const sdk::ThreadsService& threads, const Kernels& kernels,
-                         const LinearGroup& group, const Activations& room, LowRankCall deltas,
-                         const float* x, std::int64_t rows, const float* residual,
+                         const LinearGroup& group, LinearRoom& room, LowRankCall deltas,
+                         const float* x, std::int64_t rows, std::int64_t k, const float* residual,
                          float* const* out);
 
 }  // namespace tenon::cpu

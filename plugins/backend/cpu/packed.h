@@ -24,7 +24,7 @@
 namespace tenon::cpu {
 
 inline constexpr std::int64_t kTile = 16;
-inline constexpr std::int64_t kRowBlock = 4;  // rows of activations that a kernel takes at once
+inline constexpr std::int64_t kRowBlock = 8;  // rows of activations that a kernel takes at once
 
 struct AlignedFree {
   void operator()(std::byte* memory) const { ::operator delete (memory, std::align_val_t{64}); }
@@ -61,8 +61,10 @@ struct Activations {
   std::int8_t* values = nullptr;  // [rows, k]
   float* scales = nullptr;        // [rows, k / 32]: d
   float* scaled_sums = nullptr;   // [rows, k / 32]: d * (float)s
-  std::int32_t* sums = nullptr;   // [rows, k / 16]: sums of values; s is that of two neighbours
-  float* floats = nullptr;        // [rows, k]
+  // -128 times the sums of a group's values, and of its halves: what unsigned products start from.
+  std::int32_t* shifts = nullptr;       // [rows, k / 32]
+  std::int32_t* fine_shifts = nullptr;  // [rows, k / 16]
+  float* floats = nullptr;              // [rows, k]
 };
 
 // Gives `out` the shape of the source and room for its tiles. wide: with scales and mins as floats.
