@@ -15,9 +15,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
-#include <new>
 
+#include "memory.h"
 #include "tenon/abi/contract.h"
 #include "tenon/sdk/plugin.hpp"
 
@@ -25,14 +24,6 @@ namespace tenon::cpu {
 
 inline constexpr std::int64_t kTile = 16;
 inline constexpr std::int64_t kRowBlock = 8;  // rows of activations that a kernel takes at once
-
-struct AlignedFree {
-  void operator()(std::byte* memory) const { ::operator delete (memory, std::align_val_t{64}); }
-};
-using AlignedBytes = std::unique_ptr<std::byte, AlignedFree>;
-inline AlignedBytes aligned_bytes(std::size_t bytes) {
-  return AlignedBytes(static_cast<std::byte*>(::operator new (bytes, std::align_val_t{64})));
-}
 
 struct PackedWeight {
   tenon_layout layout = TENON_LAYOUT_F32;
