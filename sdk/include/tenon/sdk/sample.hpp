@@ -35,34 +35,42 @@ struct SampleScratch {
   }
 };
 
-namespace sample_detail {
+// The loops over all logits, which a backend may give faster ones for, with the same bits.
+struct SampleLoops {
+  // The largest of x, n >= 1 values.
+  static float most(const float* x, std::int64_t n) {
+    float lanes[16];
+    std::fill(lanes, lanes + 16, x[0]);
+    std::int64_t i = 0;
+    for (; i + 16 <= n; i += 16)
+      for (int lane = 0; lane < 16; ++lane)
+        lanes[lane] = x[i + lane] > lanes[lane] ? x[i + lane] : lanes[lane];
+    float best = lanes[0];
+    for (int lane = 1; lane < 16; ++lane) best = std::max(best, lanes[lane]);
+    for (; i < n; ++i) best = std::max(best, x[i]);
+    return best;
+  }
 
-inline float max_of(const float* x, std::int64_t n) {
-  float lanes[16];
-  std::fill(lanes, lanes + 16, x[0]);
-  std::int64_t i = 0;
-  for (; i + 16 <= n; i += 16)
-    for (int lane = 0; lane < 16; ++lane)
-      lanes[lane] = x[i + lane] > lanes[lane] ? x[i + lane] : lanes[lane];
-  float best = lanes[0];
-  for (int lane = 1; lane < 16; ++lane) best = std::max(best, lanes[lane]);
-  for (; i < n; ++i) best = std::max(best, x[i]);
-  return best;
-}
+  // sum16 of exp(x - top); NaN when a term is.
+  static float exp_sum(const float* x, std::int64_t n, float top) {
+    float lanes[16] = {0};
+    std::int64_t i = 0;
+    for (; i + 16 <= n; i += 16)
+      for (int lane = 0; lane < 16; ++lane) lanes[lane] += tenon_exp(x[i + lane] - top);
+    for (; i < n; ++i) lanes[i % 16] += tenon_exp(x[i] - top);
+    return tenon_fold16(lanes);
+  }
+
+  // out = exp(x - top).
+  static void exps(const float* x, std::int64_t n, float top, float* out) {
+    for (std::int64_t i = 0; i < n; ++i) out[i] = tenon_exp(x[i] - top);
+  }
+};
+
+namespace sample_detail {
 
 inline std::int32_t first_index_of(const float* x, std::int64_t n, float value) {
   return static_cast<std::int32_t>(std::find(x, x + n, value) - x);
-}
-
-// ln sum exp(x - top), in the contract's order; NaN when a term is.
-inline float log_sum(const float* x, std::int64_t n, float top) {
-  float lanes[16] = {0};
-  std::int64_t i = 0;
-  for (; i + 16 <= n; i += 16)
-    for (int lane = 0; lane < 16; ++lane) lanes[lane] += tenon_exp(x[i + lane] - top);
-  for (; i < n; ++i) lanes[i % 16] += tenon_exp(x[i] - top);
-  const float sum = tenon_fold16(lanes);
-  return sum == sum ? static_cast<float>(tenon_log(sum)) : sum;
 }
 
 // Puts the k largest of `x` first in `order`, sorted; the rest is unspecified.
@@ -83,12 +91,28 @@ inline void all_indices(std::vector<std::int32_t>& order, std::int64_t n) {
     order[static_cast<std::size_t>(i)] = static_cast<std::int32_t>(i);
 }
 
-// How many of the sorted candidates top_p keeps; sorts as many more as it needs.
-inline std::size_t top_p_prefix(const float* y, const std::vector<float>& weight,
+// As sort_largest over all n indices, of which `order` holds at least the k that count. `top` is
+// the largest value: what lies far below it is mostly not looked at twice.
+inline void find_largest(const float* x, std::int64_t n, float top, std::size_t k,
+                         std::vector<std::int32_t>& order) {
+  order.clear();
+  if (8 * k < static_cast<std::size_t>(n))
+    for (float span = 4; order.size() < k && span < 1e4f; span *= 2) {
+      order.clear();
+      for (std::int64_t i = 0; i < n; ++i)
+        if (x[i] >= top - span) order.push_back(static_cast<std::int32_t>(i));
+    }
+  if (order.size() < k) all_indices(order, n);
+  sort_largest(x, order, k);
+}
+
+// How many of the candidates, the `limit` largest of n, top_p keeps; sorts as many as it needs.
+// `order` holds the `sorted` largest.
+inline std::size_t top_p_prefix(const float* y, float top, const std::vector<float>& weight,
                                 std::vector<std::int32_t>& order, std::size_t sorted,
                                 std::size_t limit, float top_p) {
   double total = 0;
-  if (limit == order.size()) {
+  if (limit == weight.size()) {
     for (const float w : weight) total += w;
   } else {
     for (std::size_t i = 0; i < limit; ++i) total += weight[static_cast<std::size_t>(order[i])];
@@ -97,7 +121,7 @@ inline std::size_t top_p_prefix(const float* y, const std::vector<float>& weight
   for (std::size_t i = 0; i < limit; ++i) {
     if (i == sorted) {
       sorted = std::min(limit, sorted * 8);
-      sort_largest(y, order, sorted);
+      find_largest(y, static_cast<std::int64_t>(weight.size()), top, sorted, order);
     }
     reached += weight[static_cast<std::size_t>(order[i])];
     if (reached >= top_p * total) return i + 1;
@@ -123,24 +147,27 @@ inline std::int32_t draw(const tenon_sample_row& row, const std::vector<float>& 
   return last;
 }
 
-inline std::int32_t choose(const tenon_sample_row& row, std::int64_t n, SampleScratch& scratch) {
+template <class Loops>
+std::int32_t choose(const tenon_sample_row& row, std::int64_t n, const Loops& loops,
+                    SampleScratch& scratch) {
   std::vector<float>& z = scratch.z;
-  const float largest = max_of(z.data(), n), top = largest / row.temperature;
+  const float largest = loops.most(z.data(), n), top = largest / row.temperature;
   if (__builtin_isinf(top)) return first_index_of(z.data(), n, largest);
   for (float& value : z) value /= row.temperature;
   scratch.weight.resize(z.size());
-  for (std::size_t i = 0; i < z.size(); ++i) scratch.weight[i] = tenon_exp(z[i] - top);
-  all_indices(scratch.order, n);
-  std::size_t keep = z.size();
-  if (row.top_k > 0 || row.top_p < 1) {
-    const std::size_t limit =
-        row.top_k > 0 ? std::min<std::size_t>(keep, static_cast<std::size_t>(row.top_k)) : keep;
-    const std::size_t sorted = row.top_k > 0 ? limit : std::min<std::size_t>(keep, 64);
-    sort_largest(z.data(), scratch.order, sorted);
-    keep = row.top_p < 1
-               ? top_p_prefix(z.data(), scratch.weight, scratch.order, sorted, limit, row.top_p)
-               : limit;
+  loops.exps(z.data(), n, top, scratch.weight.data());
+  if (row.top_k <= 0 && row.top_p >= 1) {
+    all_indices(scratch.order, n);
+    return draw(row, scratch.weight, scratch.order);
   }
+  const std::size_t limit =
+      row.top_k > 0 ? std::min<std::size_t>(z.size(), static_cast<std::size_t>(row.top_k))
+                    : z.size();
+  const std::size_t sorted = row.top_k > 0 ? limit : std::min<std::size_t>(limit, 64);
+  find_largest(z.data(), n, top, sorted, scratch.order);
+  const std::size_t keep = row.top_p < 1 ? top_p_prefix(z.data(), top, scratch.weight,
+                                                        scratch.order, sorted, limit, row.top_p)
+                                         : limit;
   return draw(row, scratch.weight, std::span(scratch.order).first(keep));
 }
 
@@ -154,12 +181,13 @@ inline void no_distribution(const tenon_sample_row& row, tenon_sample_result& re
 }  // namespace sample_detail
 
 // logits: [n]. `scratch` belongs to the calling thread.
-inline void sample_row(const float* logits, std::int64_t n, const tenon_sample_row& row,
-                       SampleScratch& scratch, tenon_sample_result& result) {
+template <class Loops = SampleLoops>
+void sample_row(const float* logits, std::int64_t n, const tenon_sample_row& row,
+                SampleScratch& scratch, tenon_sample_result& result, const Loops& loops = {}) {
   using namespace sample_detail;
-  const float top = max_of(logits, n);
-  const float log_total = log_sum(logits, n, top);
-  if (!(log_total == log_total)) return no_distribution(row, result);
+  const float top = loops.most(logits, n), sum = loops.exp_sum(logits, n, top);
+  if (!(sum == sum)) return no_distribution(row, result);
+  const auto log_total = static_cast<float>(tenon_log(sum));
   const auto logprob = [&](std::int32_t token) { return (logits[token] - top) - log_total; };
   if (row.target >= 0) {
     result.token = row.target;
@@ -173,13 +201,12 @@ inline void sample_row(const float* logits, std::int64_t n, const tenon_sample_r
       z = (z > 0 ? z / adjust.repetition : z * adjust.repetition) + adjust.add;
     }
     result.token = row.temperature == 0
-                       ? first_index_of(scratch.z.data(), n, max_of(scratch.z.data(), n))
-                       : choose(row, n, scratch);
+                       ? first_index_of(scratch.z.data(), n, loops.most(scratch.z.data(), n))
+                       : choose(row, n, loops, scratch);
   }
   result.logprob = logprob(result.token);
   if (row.n_top > 0) {
-    all_indices(scratch.order, n);
-    sort_largest(logits, scratch.order, static_cast<std::size_t>(row.n_top));
+    find_largest(logits, n, top, static_cast<std::size_t>(row.n_top), scratch.order);
     for (std::int32_t i = 0; i < row.n_top; ++i) {
       const std::int32_t token = scratch.order[static_cast<std::size_t>(i)];
       result.top[i] = {token, logprob(token)};
