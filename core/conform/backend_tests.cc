@@ -174,6 +174,43 @@ Finding stripes(const Subject& s) {
   return passed();
 }
 
+// What `run` gives the group, with one value in `row` that is no number.
+Result<std::int32_t> fault_row(const BackendRig& rig, std::int64_t rows, std::int64_t row,
+                               float value) {
+  std::mt19937 random(5);
+  RandomWeight weight(TENON_LAYOUT_Q8M32, 32, 64, false, random);
+  TENON_TRY(weight.load(rig.table(), 0));
+  const std::uint32_t id = 0;
+  const tenon_linear_group group{
+      {sizeof group, 0, nullptr}, 0, TENON_EPILOGUE_NONE, -1, 1, 0, &id, -1, 0};
+  TENON_TRY(rig.table().prepare_linear_group(&group));
+  const tenon_op_linear_group op{{sizeof op, TENON_OP_LINEAR_GROUP, nullptr}, 0, 0, nullptr};
+  Matrix x = random_matrix(rows, 64, random);
+  if (row >= 0) x.values[static_cast<std::size_t>(row * 64 + 37)] = value;
+  TENON_TRY(rig.call(&op.hdr, {x}, {{rows, 32}}));
+  tenon_row_fault fault{{sizeof fault, 0, nullptr}, 7, -7};
+  TENON_TRY(rig.table().take_fault(&fault));
+  if (fault.row >= 0 && fault.group != 0) return -2;
+  return fault.row;
+}
+
+Finding names_faults(const Subject& s) {
+  const float nan = std::numeric_limits<float>::quiet_NaN(),
+              inf = std::numeric_limits<float>::infinity();
+  for (const std::int64_t rows : {1, 9})
+    for (const float value : {nan, inf, -inf}) {
+      TENON_ASSIGN(const auto rig, open(s));
+      for (const std::int64_t row : {std::int64_t{-1}, rows - 1, std::int64_t{-1}}) {
+        TENON_ASSIGN(const std::int32_t named, fault_row(*rig, rows, row, value));
+        if (named != row)
+          return failed("of " + std::to_string(rows) + " rows, " +
+                        (row < 0 ? "none" : "row " + std::to_string(row)) +
+                        " holds no number, and take_fault names " + std::to_string(named));
+      }
+    }
+  return passed();
+}
+
 Finding gather(const Subject& s) {
   for (const tenon_layout layout :
        {TENON_LAYOUT_Q4M32, TENON_LAYOUT_Q8M32, TENON_LAYOUT_Q8N16, TENON_LAYOUT_F32}) {
@@ -419,6 +456,7 @@ constexpr Test kTests[] = {
     {"backend.weights", "Weights come and go under one id.", "backend", weights_come_and_go},
     {"backend.unknown-op", "An unknown op is an error.", "backend", unknown_op},
     {"backend.outside", "A row outside of a table is an error.", "backend", outside},
+    {"backend.faults", "A row that is no numbers is named once.", "backend", names_faults},
     {"numeric.gather", "gather, every layout.", "backend", gather},
     {"numeric.linear-q4m32", "linear_group on 4 bits with min, edge shapes.", "backend",
      linear<TENON_LAYOUT_Q4M32, true>},

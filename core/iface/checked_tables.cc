@@ -58,6 +58,7 @@ void visit(Crossing& crossing, const Path& at, tenon_reduce_site& s);
 void visit(Crossing& crossing, const Path& at, tenon_backend_info& s);
 void visit(Crossing& crossing, const Path& at, tenon_weight& s);
 void visit(Crossing& crossing, const Path& at, tenon_attend_prepare& s);
+void visit(Crossing& crossing, const Path& at, tenon_row_fault& s);
 
 void visit(Crossing& crossing, const Path& at, tenon_param& s) {
   crossing.text({&at, "key"}, s.key);
@@ -234,6 +235,9 @@ void visit(Crossing& crossing, const Path& at, tenon_attend_prepare& s) {
   crossing.share({&at, "specs"}, s.specs, static_cast<std::uint64_t>(s.n_specs));
   crossing.share({&at, "spec_of_layer"}, s.spec_of_layer, crossing.may_pass() ? static_cast<std::uint64_t>(s.geometry->layers) : 0);
   crossing.non_null({&at, "rope"}, s.rope);
+}
+
+void visit([[maybe_unused]] Crossing& crossing, [[maybe_unused]] const Path& at, [[maybe_unused]] tenon_row_fault& s) {
 }
 
 // The struct that an op record is, by its type.
@@ -1095,9 +1099,22 @@ tenon_status backend_sync(tenon_instance* self, tenon_call* call) noexcept {
   return crossing.result();
 }
 
+tenon_status backend_take_fault(tenon_instance* self, tenon_row_fault* out, tenon_call* call) noexcept {
+  static constexpr CallRule kRule{"backend.take_fault", Tag::kStream, false, 32768u, 0u, false};
+  auto& table = *reinterpret_cast<CheckedTable*>(self);
+  Crossing crossing(table, kRule, 0, call);
+  auto* out_ = crossing.room_for("out", out);
+  if (!crossing.may_pass()) return crossing.result();
+  if (crossing.returned(static_cast<const tenon_backend_v1*>(table.table)->take_fault(static_cast<tenon_instance*>(table.target), out_, crossing.call()))) {
+    crossing.answer("out", *out_, Lent::kCall);
+    crossing.fill(*out_, out);
+  }
+  return crossing.result();
+}
+
 }  // namespace
 const tenon_backend_v1& checked_table(const tenon_backend_v1&) {
-  static constexpr tenon_backend_v1 kTable = {{sizeof(tenon_backend_v1), 0, nullptr}, &backend_describe, &backend_allocate, &backend_free, &backend_write, &backend_read, &backend_load_weight, &backend_free_weight, &backend_prepare_linear_group, &backend_prepare_attend, &backend_kv_page_bytes, &backend_kv_create, &backend_kv_copy_page, &backend_kv_poison_page, &backend_call, &backend_sync};
+  static constexpr tenon_backend_v1 kTable = {{sizeof(tenon_backend_v1), 0, nullptr}, &backend_describe, &backend_allocate, &backend_free, &backend_write, &backend_read, &backend_load_weight, &backend_free_weight, &backend_prepare_linear_group, &backend_prepare_attend, &backend_kv_page_bytes, &backend_kv_create, &backend_kv_copy_page, &backend_kv_poison_page, &backend_call, &backend_sync, &backend_take_fault};
   return kTable;
 }
 

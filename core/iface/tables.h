@@ -332,6 +332,10 @@ class Backend {
     PluginCall scope(owner_, "backend.sync");
     return scope.finish(table_->sync(self_, scope.call()));
   }
+  Status take_fault(tenon_row_fault* out) const {
+    PluginCall scope(owner_, "backend.take_fault");
+    return scope.finish(table_->take_fault(self_, out, scope.call()));
+  }
 
  private:
   const tenon_backend_v1* table_ = nullptr;

@@ -459,10 +459,16 @@ tenon_status backend_sync(tenon_instance* self, tenon_call* call) noexcept {
   return static_cast<const tenon_backend_v1*>(timed.table)->sync(static_cast<tenon_instance*>(timed.target), call);
 }
 
-constexpr const char* kBackendNames[] = {"backend.describe", "backend.allocate", "backend.free", "backend.write", "backend.read", "backend.load_weight", "backend.free_weight", "backend.prepare_linear_group", "backend.prepare_attend", "backend.kv_page_bytes", "backend.kv_create", "backend.kv_copy_page", "backend.kv_poison_page", "backend.call", "backend.sync"};
+tenon_status backend_take_fault(tenon_instance* self, tenon_row_fault* out, tenon_call* call) noexcept {
+  const auto& timed = *reinterpret_cast<TimedTable*>(self);
+  const ProfileSpan span(timed.profile, timed.rows[15]);
+  return static_cast<const tenon_backend_v1*>(timed.table)->take_fault(static_cast<tenon_instance*>(timed.target), out, call);
+}
+
+constexpr const char* kBackendNames[] = {"backend.describe", "backend.allocate", "backend.free", "backend.write", "backend.read", "backend.load_weight", "backend.free_weight", "backend.prepare_linear_group", "backend.prepare_attend", "backend.kv_page_bytes", "backend.kv_create", "backend.kv_copy_page", "backend.kv_poison_page", "backend.call", "backend.sync", "backend.take_fault"};
 }  // namespace
 const tenon_backend_v1& timed_table(const tenon_backend_v1&) {
-  static constexpr tenon_backend_v1 kTable = {{sizeof(tenon_backend_v1), 0, nullptr}, &backend_describe, &backend_allocate, &backend_free, &backend_write, &backend_read, &backend_load_weight, &backend_free_weight, &backend_prepare_linear_group, &backend_prepare_attend, &backend_kv_page_bytes, &backend_kv_create, &backend_kv_copy_page, &backend_kv_poison_page, &backend_call, &backend_sync};
+  static constexpr tenon_backend_v1 kTable = {{sizeof(tenon_backend_v1), 0, nullptr}, &backend_describe, &backend_allocate, &backend_free, &backend_write, &backend_read, &backend_load_weight, &backend_free_weight, &backend_prepare_linear_group, &backend_prepare_attend, &backend_kv_page_bytes, &backend_kv_create, &backend_kv_copy_page, &backend_kv_poison_page, &backend_call, &backend_sync, &backend_take_fault};
   return kTable;
 }
 std::span<const char* const> names_of(const tenon_backend_v1&) { return kBackendNames; }

@@ -8,6 +8,7 @@
 #include "core/reference/kernels.h"
 #include "tenon/sdk/parallel.hpp"
 #include "tenon/sdk/plugin.hpp"
+#include "tenon/sdk/row_fault.hpp"
 #include "tenon/sdk/sample.hpp"
 
 namespace tenon::reference {
@@ -129,6 +130,10 @@ class Backend {
     }
   }
   Status sync() { return {}; }
+  Status take_fault(tenon_row_fault* out) {
+    faults_.take(out);
+    return {};
+  }
 
  private:
   struct Group {
@@ -162,7 +167,7 @@ class Backend {
   }
 
   // The rows as the products see them: normed, and for the contract quantised.
-  void prepare_rows(const Group& group, const tenon_view& x) {
+  void prepare_rows(std::uint32_t id, const Group& group, const tenon_view& x) {
     const std::int64_t rows = x.shape[0], k = x.shape[1];
     normed_.resize(static_cast<std::size_t>(rows * k));
     quantised_.resize(static_cast<std::size_t>(rows));
@@ -173,6 +178,7 @@ class Backend {
         std::copy_n(source, k, y);
       else
         norm_row(group.norm, group.norm_eps, source, k, y);
+      if (!sdk::all_finite(y, k)) faults_.note(id, r);
       if constexpr (P::kQuantisesActivations)
         if (weights_[group.weights[0]].layout != TENON_LAYOUT_F32)
           quantise_row(y, k, quantised_[static_cast<std::size_t>(r)]);
@@ -224,7 +230,7 @@ class Backend {
   Status linear_group(const tenon_op_linear_group& op, const tenon_view* in,
                       const tenon_view* out) {
     const Group& group = groups_[op.group];
-    prepare_rows(group, in[0]);
+    prepare_rows(op.group, group, in[0]);
     const std::int64_t rows = in[0].shape[0];
     const bool silu = group.epilogue == TENON_EPILOGUE_SILU_MUL,
                gated = silu || group.epilogue == TENON_EPILOGUE_GELU_MUL;
@@ -380,6 +386,7 @@ class Backend {
   std::map<double, std::vector<Real>> rope_;  // by base: [context, rope_dims / 2, 2]
   std::vector<const Real*> rope_of_layer_;
   std::vector<std::vector<Kv>> pools_;   // per spec: [page, layer, K|V, kv head, 64, head_dim]
+  sdk::RowFaults faults_;
   std::vector<Real> normed_;             // [rows, k] of the running linear group
   std::vector<QuantisedRow> quantised_;  // [rows]
 };
@@ -460,6 +467,9 @@ class ReferenceBackend {
   }
   Status sync() {
     return visit([&](auto& b) { return b.sync(); });
+  }
+  Status take_fault(tenon_row_fault* out) {
+    return visit([&](auto& b) { return b.take_fault(out); });
   }
 
  private:

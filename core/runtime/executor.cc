@@ -21,6 +21,7 @@ Executor::Executor(const ModelShape* model, OpDispatch* ops, iface::Backend back
       samples_(samples),
       layers_(std::move(layers)),
       deltas_(model->groups.size()),
+      called_on_all_(model->groups.size()),
       read_sets_(static_cast<std::size_t>(model->decoder.layers)) {
   std::int32_t specs = 0;
   for (const tenon_layer_plan& layer : layers_) specs = std::max(specs, layer.spec + 1);
@@ -96,7 +97,40 @@ Result<StepResult> Executor::run(std::span<const BatchItem> items) {
   Status synced = backend_.sync();  // also after an error: queued work refers to this step's arrays
   TENON_TRY(std::move(status));
   TENON_TRY(std::move(synced));
+  TENON_TRY(check_rows());
   return StepResult{sampled_, std::span(results_).first(sampled_.size())};
+}
+
+// Rows that are no numbers end the step before anything of it counts: no token, no page of a cache.
+Status Executor::check_rows() {
+  tenon_row_fault fault{{sizeof fault, 0, nullptr}, 0, -1};
+  TENON_TRY(backend_.take_fault(&fault));
+  if (fault.row < 0) return {};
+  std::string site, where;
+  if (fault.group < model_->groups.size())
+    for (const std::uint32_t weight : model_->groups[fault.group].weights)
+      site += (site.empty() ? "" : ", ") + model_->weights[weight].name;
+  // The head's rows are those that are sampled.
+  const bool all_rows = fault.group < called_on_all_.size() && called_on_all_[fault.group];
+  for (std::size_t i = 0, row = 0; i < items_.size() && all_rows; ++i) {
+    const BatchItem& item = items_[i];
+    const auto in_item = static_cast<std::int64_t>(fault.row) - static_cast<std::int64_t>(row);
+    if (in_item < item.end - item.begin) {
+      where = "request " + std::to_string(item.request->id) + ", position " +
+              std::to_string(item.begin + in_item) + ", ";
+      break;
+    }
+    row += static_cast<std::size_t>(item.end - item.begin);
+  }
+  return Error{.code = Code::kDataLoss,
+               .id = "TENON-R029",
+               .message = "an activation is NaN or infinite",
+               .where = where + "on its way into " + site,
+               .found = "row " + std::to_string(fault.row) + " of that product's input",
+               .expected = "finite numbers",
+               .fix =
+                   "check the model file and the adapter of that request; abort it and the "
+                   "others go on"};
 }
 
 // `x` is the stream as far as it has come; it is the caller's, also after an error.
@@ -196,6 +230,8 @@ Status Executor::call(const tenon_hdr* op, Tensor* const* in, std::uint32_t n_in
     return ops_->call(op, std::span(in, n_in), std::span(out, n_out));
   tenon_op_linear_group record = *reinterpret_cast<const tenon_op_linear_group*>(op);
   record.hdr.size = sizeof record;
+  if (record.group < called_on_all_.size())
+    called_on_all_[record.group] = in[0]->shape[0] == static_cast<std::int64_t>(ids_.size());
   TENON_TRY(deltas_.attach(record, in[0]->shape[0]));
   if (record.group < model_->groups.size() && model_->groups[record.group].partial && n_in == 2 &&
       n_out == 1)

@@ -40,6 +40,7 @@ class Executor {
 
  private:
   static constexpr std::int32_t kHeadRows = 32;  // rows whose logits exist at once
+  Status check_rows();
   Status compute(std::span<const BatchItem> items, Tensor*& x);
   void sort_items(std::span<const BatchItem> items);
   void gather();
@@ -66,6 +67,7 @@ class Executor {
   std::vector<std::pair<std::int64_t, std::size_t>> order_;  // slot and place in the plan
   std::vector<BatchItem> items_;                             // in that order
   StepDeltas deltas_;
+  std::vector<bool> called_on_all_;  // by linear group: its rows were all of the step
   std::vector<std::int32_t> ids_;
   struct SpecBatch {
     std::vector<tenon_sequence_rows> sequences;

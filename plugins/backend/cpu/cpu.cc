@@ -56,12 +56,12 @@ class CpuBackend {
   }
 
   Status allocate(uint64_t bytes, void** out) {
-    *out = ::operator new (bytes, std::align_val_t{64}, std::nothrow);
+    *out = allocate_aligned(bytes);
     return *out != nullptr ? Status()
                            : Status(TENON_RESOURCE_EXHAUSTED,
                                     "no memory for " + std::to_string(bytes) + " bytes");
   }
-  void free(void* memory) { ::operator delete (memory, std::align_val_t{64}); }
+  void free(void* memory) { std::free(memory); }
 
   // Host memory is device memory: a write is a command, so that it keeps its place in the stream.
   Status write(void* to, const void* from, uint64_t bytes) {
@@ -180,6 +180,10 @@ class CpuBackend {
   Status sync() {
     threads_.wait();
     if (bad_id_.exchange(false)) return sdk::invalid_argument("gather: an id is outside the table");
+    return {};
+  }
+  Status take_fault(tenon_row_fault* out) {
+    linear_.faults.take(out);
     return {};
   }
 
@@ -315,6 +319,7 @@ class CpuBackend {
     const tenon_sample_row* params;
     tenon_sample_result* results;
     sdk::SampleScratch* scratch;  // one per worker
+    const Kernels* kernels;
   };
 
   Status sample(const tenon_op_sample& op, const tenon_view* in) {
@@ -324,13 +329,14 @@ class CpuBackend {
       for (sdk::SampleScratch& scratch : sample_scratch_)
         scratch.reserve(static_cast<std::size_t>(sample_room_));
     }
-    const SampleArgs args{floats(in[0]), in[0].shape[0], in[0].shape[1],
-                          op.rows,       op.results,     sample_scratch_.data()};
+    const SampleArgs args{floats(in[0]), in[0].shape[0],         in[0].shape[1], op.rows,
+                          op.results,    sample_scratch_.data(), &kernels_};
     threads_.submit(
         [](const void* raw, uint32_t stripe, uint32_t count, uint32_t worker) {
           const auto& a = *static_cast<const SampleArgs*>(raw);
           for (std::int64_t r = stripe; r < a.rows; r += count)
-            sdk::sample_row(a.logits + r * a.n, a.n, a.params[r], a.scratch[worker], a.results[r]);
+            sdk::sample_row(a.logits + r * a.n, a.n, a.params[r], a.scratch[worker], a.results[r],
+                            *a.kernels);
         },
         &args, sizeof args, stripes(args.rows));
     return {};

@@ -43,6 +43,11 @@ struct Kernels {
   void (*silu_mul)(const float* gate, const float* up, float* out);
   void (*gelu_mul)(const float* gate, const float* up, float* out);
 
+  // The loops of sampling over all n logits (tenon/sdk/sample.hpp).
+  float (*most)(const float* x, std::int64_t n);
+  float (*exp_sum)(const float* x, std::int64_t n, float top);
+  void (*exps)(const float* x, std::int64_t n, float top, float* out);
+
   // out = the RMS norm of x, n values; out may be x.
   void (*norm)(const float* x, const float* norm, float eps, std::int64_t n, float* out);
 

@@ -11,7 +11,8 @@ namespace {
 
 __m256 exp8(__m256 x) {
   const __m256 low = _mm256_set1_ps(TENON_EXP_LOW), magic = _mm256_set1_ps(TENON_EXP_MAGIC);
-  const __m256 clamped = _mm256_max_ps(_mm256_min_ps(x, _mm256_set1_ps(TENON_EXP_HIGH)), low);
+  // Of a pair with a NaN these give the second: it stays one.
+  const __m256 clamped = _mm256_max_ps(low, _mm256_min_ps(_mm256_set1_ps(TENON_EXP_HIGH), x));
   const __m256 t = _mm256_fmadd_ps(clamped, _mm256_set1_ps(TENON_EXP_LOG2E), magic);
   const __m256 n = _mm256_sub_ps(t, magic);
   __m256 r = _mm256_fmadd_ps(n, _mm256_set1_ps(-TENON_EXP_LN2_HIGH), clamped);
@@ -360,6 +361,41 @@ void gelu_mul(const float* gate, const float* up, float* out) {
   }
 }
 
+float most(const float* x, std::int64_t n) {
+  __m256 lanes[2] = {_mm256_set1_ps(x[0]), _mm256_set1_ps(x[0])};
+  std::int64_t i = 0;
+  for (; i + 16 <= n; i += 16)
+    for (int half = 0; half < 2; ++half)
+      lanes[half] = _mm256_max_ps(_mm256_loadu_ps(x + i + 8 * half), lanes[half]);
+  alignas(32) float of[16];
+  for (int half = 0; half < 2; ++half) _mm256_store_ps(of + 8 * half, lanes[half]);
+  float best = of[0];
+  for (const float value : of) best = std::max(best, value);
+  for (; i < n; ++i) best = std::max(best, x[i]);
+  return best;
+}
+
+float exp_sum(const float* x, std::int64_t n, float top) {
+  __m256 sum[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
+  const __m256 tops = _mm256_set1_ps(top);
+  std::int64_t i = 0;
+  for (; i + 16 <= n; i += 16)
+    for (int half = 0; half < 2; ++half)
+      sum[half] =
+          _mm256_add_ps(sum[half], exp8(_mm256_sub_ps(_mm256_loadu_ps(x + i + 8 * half), tops)));
+  alignas(32) float lanes[16];
+  for (int half = 0; half < 2; ++half) _mm256_store_ps(lanes + 8 * half, sum[half]);
+  for (; i < n; ++i) lanes[i % 16] += tenon_exp(x[i] - top);
+  return tenon_fold16(lanes);
+}
+
+void exps(const float* x, std::int64_t n, float top, float* out) {
+  std::int64_t i = 0;
+  for (; i + 8 <= n; i += 8)
+    _mm256_storeu_ps(out + i, exp8(_mm256_sub_ps(_mm256_loadu_ps(x + i), _mm256_set1_ps(top))));
+  for (; i < n; ++i) out[i] = tenon_exp(x[i] - top);
+}
+
 void norm(const float* x, const float* scale, float eps, std::int64_t n, float* out) {
   const float r = inverse_rms(x, n, eps);
   for (std::int64_t i = 0; i < n; ++i) out[i] = (x[i] * r) * scale[i];
@@ -469,10 +505,10 @@ void fold(ChunkState& state, float* total, const ChunkState& chunk_state, const 
 }  // namespace
 
 const Kernels& avx2_kernels() {
-  static constexpr Kernels kKernels = {"avx2",         &prepare_row, &product_q4,  &product_q8,
-                                       &product_q8n16, &product_f32, &low_rank_in, &low_rank_out,
-                                       &silu_mul,      &gelu_mul,    &norm,        &attend_chunk,
-                                       &fold};
+  static constexpr Kernels kKernels = {"avx2",         &prepare_row, &product_q4,   &product_q8,
+                                       &product_q8n16, &product_f32, &low_rank_in,  &low_rank_out,
+                                       &silu_mul,      &gelu_mul,    &most,         &exp_sum,
+                                       &exps,          &norm,        &attend_chunk, &fold};
   return kKernels;
 }
 

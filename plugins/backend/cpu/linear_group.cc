@@ -17,14 +17,14 @@ struct PrepareArgs {
   const float* x;
   std::int64_t rows;
   bool keep;  // the normed rows as floats, for deltas
-  FaultSlot* fault;
+  sdk::RowFaults* faults;
 };
 
 void prepare_row(const PrepareArgs& a, const Activations& room, std::int64_t r) {
   const bool quantise = a.group->weights[0]->layout != TENON_LAYOUT_F32;
   if (!a.kernels->prepare_row(a.x + r * room.k, a.group->norm, a.group->norm_eps, quantise, a.keep,
                               room, r))
-    a.fault->note(a.group->id, r);
+    a.faults->note(a.group->id, r);
 }
 
 struct PrepareCommand {
@@ -210,7 +210,7 @@ void submit_linear_group(const sdk::ThreadsService& threads, const Kernels& kern
                          const float* x, std::int64_t rows, std::int64_t k, const float* residual,
                          float* const* out) {
   const bool adapted = deltas.n_deltas > 0, few = rows <= kOwnRows && !adapted;
-  const PrepareArgs prepare{&kernels, &group, x, rows, adapted, &room.fault};
+  const PrepareArgs prepare{&kernels, &group, x, rows, adapted, &room.faults};
   const Activations view = room.rows(k);
   if (!few) {
     const PrepareCommand command{prepare, view};

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "low_rank.h"
+#include "tenon/sdk/row_fault.hpp"
 
 namespace tenon::cpu {
 
@@ -40,28 +41,6 @@ class ActivationScratch {
   AlignedBytes memory_;
 };
 
-// The first row that was no numbers since it was last taken.
-class FaultSlot {
- public:
-  struct Fault {
-    std::uint32_t group = 0;
-    std::int64_t row = -1;  // none
-  };
-  void note(std::uint32_t group, std::int64_t row) {
-    std::uint64_t none = 0;
-    word_.compare_exchange_strong(none,
-                                  std::uint64_t{group} << 32 | static_cast<std::uint32_t>(row + 1));
-  }
-  Fault take() {
-    const std::uint64_t word = word_.exchange(0);
-    return {static_cast<std::uint32_t>(word >> 32),
-            static_cast<std::int64_t>(word & 0xffffffff) - 1};
-  }
-
- private:
-  std::atomic<std::uint64_t> word_{0};
-};
-
 // Rows that one worker has prepared for itself, of the call with that serial number.
 struct alignas(64) WorkerRows {
   std::uint64_t serial = 0;
@@ -81,7 +60,7 @@ class LinearRoom {
   std::uint64_t next_serial() { return ++serial_; }
 
   std::atomic<std::uint32_t> finished{0};
-  FaultSlot fault;
+  sdk::RowFaults faults;
 
  private:
   ActivationScratch rows_;

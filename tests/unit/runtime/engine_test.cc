@@ -318,5 +318,40 @@ TEST(Engine, AModelWithoutFiniteLogitsFailsTheStepByName) {
   }
 }
 
+// One token's embedding is infinite: the step says whose request that was, and once it is aborted
+// the other one goes on with the bits that it has alone.
+TEST(Engine, AnActivationThatIsNoNumberIsNamedAndNotSpread) {
+  TinyModel model;
+  std::vector<float> change(300 * 96);
+  change[100 * 96 + 5] = std::numeric_limits<float>::infinity();
+  change.resize(SyntheticVocabulary().tokens.size() * 96);
+  const std::string path = model.on_grid().change("token_embd.weight", change).save("infinity");
+  for (const char* backend : {"tenon.backend.cpu", "contract", "exact"}) {
+    const auto loaded = load_engine({.backend = backend}, path);
+    ASSERT_TRUE(loaded.ok()) << loaded.error().to_string();
+    Engine& engine = (*loaded)->engine();
+    RequestSpec good = request(5, 3), bad = request(5, 3);
+    good.prompt = {1, 2, 3};
+    bad.prompt = {7, 8, 100, 9};
+    Answer alone, together, none;
+    ASSERT_TRUE(submit_into(**loaded, good, alone).ok());
+    ASSERT_TRUE(engine.run().ok());
+    ASSERT_TRUE(submit_into(**loaded, good, together).ok());
+    const auto id = submit_into(**loaded, bad, none);
+    ASSERT_TRUE(id.ok());
+    const auto step = engine.step();
+    ASSERT_FALSE(step.ok()) << backend;
+    EXPECT_EQ(step.error().id, "TENON-R029") << step.error().to_string();
+    EXPECT_NE(step.error().where.find("request " + std::to_string(*id) + ", position 2, "),
+              std::string::npos)
+        << step.error().where;
+    EXPECT_NE(step.error().where.find("blk.0.attn_q.weight"), std::string::npos);
+    engine.abort(*id);
+    ASSERT_TRUE(engine.run().ok());
+    EXPECT_EQ(together, alone);
+    EXPECT_TRUE(none.tokens.empty());
+  }
+}
+
 }  // namespace
 }  // namespace tenon

@@ -72,6 +72,15 @@ typedef struct tenon_attend_prepare {
   const double* const* rope; /* [layers]: cos and sin, [context, rope_dims / 2, 2]; made once by the core, layers of one base share a table */
 } tenon_attend_prepare;
 
+/*
+ * A row of a linear group's input that holds a NaN or an infinity, or whose norm does.
+ */
+typedef struct tenon_row_fault {
+  tenon_hdr hdr;
+  uint32_t group; /* the linear group that it entered */
+  int32_t row; /* of the op's rows; -1: none */
+} tenon_row_fault;
+
 typedef struct tenon_backend_v1 {
   tenon_hdr hdr;
   /*
@@ -139,6 +148,12 @@ typedef struct tenon_backend_v1 {
    * [stream] Waits for everything called so far.
    */
   tenon_status (*sync)(tenon_instance* self, tenon_call* call);
+  /*
+   * [stream] After sync: one of the first rows since the last call that entered a linear group
+   * without being numbers, from the earliest group that had one; row -1: none. What was computed
+   * from such a row is of no use; other rows are not touched by it.
+   */
+  tenon_status (*take_fault)(tenon_instance* self, tenon_row_fault* out, tenon_call* call);
 } tenon_backend_v1;
 TENON_STATIC_ASSERT(offsetof(tenon_backend_v1, describe) == 16, "append only");
 TENON_STATIC_ASSERT(offsetof(tenon_backend_v1, allocate) == 24, "append only");
@@ -155,6 +170,7 @@ TENON_STATIC_ASSERT(offsetof(tenon_backend_v1, kv_copy_page) == 104, "append onl
 TENON_STATIC_ASSERT(offsetof(tenon_backend_v1, kv_poison_page) == 112, "append only");
 TENON_STATIC_ASSERT(offsetof(tenon_backend_v1, call) == 120, "append only");
 TENON_STATIC_ASSERT(offsetof(tenon_backend_v1, sync) == 128, "append only");
+TENON_STATIC_ASSERT(offsetof(tenon_backend_v1, take_fault) == 136, "append only");
 
 #ifdef __cplusplus
 }

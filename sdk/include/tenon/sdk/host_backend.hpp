@@ -25,6 +25,7 @@
 #include "tenon/abi/contract.h"
 #include "tenon/sdk/parallel.hpp"
 #include "tenon/sdk/plugin.hpp"
+#include "tenon/sdk/row_fault.hpp"
 #include "tenon/sdk/sample.hpp"
 
 namespace tenon::sdk {
@@ -146,6 +147,9 @@ class HostBackend {
       case TENON_OP_GATHER:
         return self.gather(*reinterpret_cast<const tenon_op_gather*>(op), in, out);
       case TENON_OP_LINEAR_GROUP:
+        for (std::int64_t r = 0; r < in[0].shape[0]; ++r)
+          if (!all_finite(row_of(in[0], r), in[0].shape[1]))
+            faults_.note(reinterpret_cast<const tenon_op_linear_group*>(op)->group, r);
         return self.linear_group(*reinterpret_cast<const tenon_op_linear_group*>(op), in, out);
       case TENON_OP_ATTEND:
         return self.attend(*reinterpret_cast<const tenon_op_attend*>(op), in, out);
@@ -159,6 +163,10 @@ class HostBackend {
   }
   Status sync() {
     threads_.wait();
+    return {};
+  }
+  Status take_fault(tenon_row_fault* out) {
+    faults_.take(out);
     return {};
   }
 
@@ -289,6 +297,7 @@ class HostBackend {
   std::vector<std::vector<float>> rope_;    // [context, rope_dims / 2, 2]
   std::vector<KvPool> pools_;               // by spec
   SampleScratch scratch_;
+  RowFaults faults_;
 };
 
 }  // namespace tenon::sdk

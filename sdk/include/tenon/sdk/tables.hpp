@@ -304,7 +304,10 @@ struct BackendTable {
   static tenon_status sync(tenon_instance* self, tenon_call* call) noexcept {
     return guarded(call, [&]() -> Status { return reinterpret_cast<T*>(self)->sync(); });
   }
-  static constexpr tenon_backend_v1 table = {{sizeof(tenon_backend_v1), 0, nullptr}, &describe, &allocate, &free, &write, &read, &load_weight, &free_weight, &prepare_linear_group, &prepare_attend, &kv_page_bytes, &kv_create, &kv_copy_page, &kv_poison_page, &call, &sync};
+  static tenon_status take_fault(tenon_instance* self, tenon_row_fault* out, tenon_call* call) noexcept {
+    return guarded(call, [&]() -> Status { return reinterpret_cast<T*>(self)->take_fault(out); });
+  }
+  static constexpr tenon_backend_v1 table = {{sizeof(tenon_backend_v1), 0, nullptr}, &describe, &allocate, &free, &write, &read, &load_weight, &free_weight, &prepare_linear_group, &prepare_attend, &kv_page_bytes, &kv_create, &kv_copy_page, &kv_poison_page, &call, &sync, &take_fault};
 };
 
 }  // namespace tenon::sdk
