@@ -1,264 +1,284 @@
 #include "attend.h"
 
-#include <immintrin.h>
-
 #include <algorithm>
 
 namespace tenon::cpu {
 namespace {
 
-constexpr int kMaxDim = 256;   // of a head; checked when the backend is prepared
-constexpr int kHeadBlock = 4;  // query heads that a kernel takes at once
+constexpr int kMaxDim = 256;  // of a head; checked when the backend is prepared
 
 struct AttendArgs {
   const Kernels* kernels;
   const AttendSetup* setup;
   const AttendSetup::Layer* layer;
   const KvPool* pool;
-  tenon_op_attend op;
-  float* partials;
-  std::int32_t pages;  // stride of partials: the most pages of any sequence
+  std::int32_t spec_layer;
+  AttendCut cut;
+  std::int64_t tile_floats, slot_floats;
+  float *tiles, *partials;
+  std::atomic<std::int32_t>* done;
   const float *q, *k, *v;
   float* out;
+
+  const tenon_sequence_rows& sequence(const AttendPiece& piece) const {
+    return cut.batch->sequences[piece.sequence];
+  }
+  const tenon_read_pages& read(const AttendPiece& piece) const {
+    return cut.read_set->sequences[piece.sequence];
+  }
 };
 
-// A head, normed where the layer says so, then turned.
-void turn(const AttendArgs& a, const float* norm, float* head, std::int64_t position) {
+// Query heads that share a key-value head.
+int heads_of(const tenon_attention_geometry& g) { return g.q_heads / g.kv_heads; }
+
+// Heads of one position, normed where the layer says so, then turned.
+void turn(const AttendArgs& a, const float* norm, float* x, int heads, std::int64_t position) {
   const tenon_attention_geometry& g = a.setup->geometry;
-  if (norm != nullptr)
-    a.kernels->norm(head, norm, static_cast<float>(g.norm_eps), g.head_dim, head);
-  const float* cos_sin = a.layer->rope + position * g.rope_dims;
-  const int half = g.rope_dims / 2, step = g.rope_style == TENON_ROPE_STYLE_ADJACENT ? 2 : 1,
-            apart = step == 2 ? 1 : half;
-  if (g.rope_style == TENON_ROPE_STYLE_NONE) return;
-  for (int i = 0; i < half; ++i) {
-    const float c = cos_sin[2 * i], s = cos_sin[2 * i + 1], a = head[i * step],
-                b = head[i * step + apart];
-    head[i * step] = __builtin_fmaf(a, c, -(b * s));
-    head[i * step + apart] = __builtin_fmaf(a, s, b * c);
+  for (int h = 0; norm != nullptr && h < heads; ++h)
+    a.kernels->norm(x + h * g.head_dim, norm, static_cast<float>(g.norm_eps), g.head_dim,
+                    x + h * g.head_dim);
+  a.kernels->attend->turn(x, heads, g.head_dim, a.layer->rope + position * g.rope_dims, g.rope_dims,
+                          g.rope_style);
+}
+
+// K (turned) and V of `count` rows from `row` on, whose slots are neighbours, go into their page.
+void store_rows(const AttendArgs& a, const tenon_sequence_rows& sequence, int kv_head,
+                std::int32_t row, int count) {
+  const tenon_attention_geometry& g = a.setup->geometry;
+  const std::int64_t dim = g.head_dim, width = g.kv_heads * dim,
+                     position = std::int64_t{sequence.position} + row,
+                     slot = position % TENON_PAGE_TOKENS,
+                     from = (std::int64_t{sequence.row} + row) * width + kv_head * dim;
+  const std::uint32_t page = sequence.pages[position / TENON_PAGE_TOKENS];
+  alignas(64) float turned[kStoreRows * kMaxDim];
+  for (int i = 0; i < count; ++i) {
+    std::copy_n(a.k + from + i * width, dim, turned + i * dim);
+    turn(a, a.layer->k_norm, turned + i * dim, 1, position + i);
+    a.kernels->attend->store_values(
+        a.v + from + i * width, g.head_dim,
+        a.pool->head(page, a.spec_layer, 1, kv_head) + (slot + i) * dim);
   }
+  a.kernels->attend->store_keys(turned, count, g.head_dim,
+                                a.pool->head(page, a.spec_layer, 0, kv_head) + slot);
 }
 
-std::uint16_t to_f16(float value) {
-  return static_cast<std::uint16_t>(_cvtss_sh(value, _MM_FROUND_TO_NEAREST_INT));
-}
-
-// Phase 1, by rows: K (turned) and V of this step go into the pages.
-void store(const void* raw, std::uint32_t stripe, std::uint32_t stripes, std::uint32_t) {
+// The rows of sequences of many rows, by page and key-value head.
+void store_many(const void* raw, std::uint32_t stripe, std::uint32_t stripes, std::uint32_t) {
   const auto& a = *static_cast<const AttendArgs*>(raw);
-  const tenon_attention_geometry& g = a.setup->geometry;
-  const int dim = g.head_dim, width = g.kv_heads * dim;
-  float turned[kMaxDim];
-  for (std::int32_t s = 0; s < a.op.batch->n_sequences; ++s) {
-    const tenon_sequence_rows& sequence = a.op.batch->sequences[s];
-    for (std::int32_t r = 0; r < sequence.n_rows; ++r) {
-      const std::int64_t row = sequence.row + r, position = sequence.position + r,
-                         slot = position % TENON_PAGE_TOKENS;
-      if (row % stripes != stripe) continue;
-      const std::uint32_t page = sequence.pages[position / TENON_PAGE_TOKENS];
-      for (int h = 0; h < g.kv_heads; ++h) {
-        std::copy_n(a.k + row * width + h * dim, dim, turned);
-        turn(a, a.layer->k_norm, turned, position);
-        std::uint16_t* key = a.pool->head(page, a.op.spec_layer, 0, h) + slot;
-        std::uint16_t* value = a.pool->head(page, a.op.spec_layer, 1, h) + slot * dim;
-        for (int d = 0; d < dim; ++d) key[d * TENON_PAGE_TOKENS] = to_f16(turned[d]);
-        for (int d = 0; d < dim; ++d) value[d] = to_f16(a.v[row * width + h * dim + d]);
+  std::uint32_t piece = 0;
+  for (std::int32_t s = 0; s < a.cut.batch->n_sequences; ++s) {
+    const tenon_sequence_rows& sequence = a.cut.batch->sequences[s];
+    if (is_few(sequence)) continue;
+    for (std::int32_t row = 0, rows; row < sequence.n_rows; row += rows) {
+      const std::int32_t slot = (sequence.position + row) % TENON_PAGE_TOKENS;
+      rows = std::min(TENON_PAGE_TOKENS - slot, sequence.n_rows - row);
+      for (int kv = 0; kv < a.cut.kv_heads; ++kv) {
+        if (piece++ % stripes != stripe) continue;
+        for (std::int32_t i = 0; i < rows; i += kStoreRows)
+          store_rows(a, sequence, kv, row + i, std::min(kStoreRows, rows - i));
       }
     }
   }
 }
 
-struct Place {
-  std::int32_t sequence, row_in_sequence;
-};
-
-Place place_of(const tenon_attention_batch& batch, std::int64_t row) {
-  std::int32_t s = 0;
-  while (row >= batch.sequences[s].row + batch.sequences[s].n_rows) ++s;
-  return {s, static_cast<std::int32_t>(row - batch.sequences[s].row)};
+// The rows of a tile of few rows that this read page is to take: those of the page, and with the
+// tile's first page those of pages that are not read. So each row is stored by one stripe, before
+// that reads it.
+void store_few(const AttendArgs& a, const AttendPiece& tile, std::int32_t p) {
+  const tenon_sequence_rows& sequence = a.sequence(tile);
+  const tenon_read_pages& read = a.read(tile);
+  if (p != tile.first && index_of(read, p) < sequence.position / TENON_PAGE_TOKENS) return;
+  for (std::int32_t row = 0; row < sequence.n_rows; ++row) {
+    const std::int32_t index = (sequence.position + row) / TENON_PAGE_TOKENS,
+                       own = page_from(read, index);
+    const bool is_read = own < tile.end && index_of(read, own) == index;
+    if (p == (is_read ? own : tile.first)) store_rows(a, sequence, tile.kv_head, row, 1);
+  }
 }
 
-// Keys [from, valid) of the read set's page p are what a row at `position` reads. valid <= 0: the
-// page lies behind the row, and so do the later ones; from >= 64: before its window.
+// Keys [from, valid) of the read set's page p are what a row at `position` reads.
 struct KeyRange {
   int from, valid;
-  bool behind() const { return valid <= 0; }
   bool empty() const { return from >= valid; }
+  bool operator==(const KeyRange&) const = default;
 };
 KeyRange keys_of(const AttendArgs& a, const tenon_read_pages& read, std::int32_t p,
                  std::int64_t position) {
-  const std::int64_t first =
-      std::int64_t{read.page_index != nullptr ? read.page_index[p] : read.first_index + p} *
-      TENON_PAGE_TOKENS;
+  const std::int64_t first = std::int64_t{index_of(read, p)} * TENON_PAGE_TOKENS;
   const std::int64_t oldest = a.layer->window > 0 ? position - a.layer->window + 1 : 0;
   return {static_cast<int>(std::clamp<std::int64_t>(oldest - first, 0, TENON_PAGE_TOKENS)),
           static_cast<int>(std::clamp<std::int64_t>(position - first + 1, 0, TENON_PAGE_TOKENS))};
 }
 
-// The query heads [first, first + count) of a row, turned.
-void turned_heads(const AttendArgs& a, std::int64_t row, std::int64_t position, int first,
-                  int count, float* q) {
-  const tenon_attention_geometry& g = a.setup->geometry;
-  std::copy_n(a.q + row * g.q_heads * g.head_dim + first * g.head_dim, count * g.head_dim, q);
-  for (int h = 0; h < count; ++h) turn(a, a.layer->q_norm, q + h * g.head_dim, position);
-}
-
-void write_out(const float* total, float sum, int dim, float* out) {
-  for (int d = 0; d < dim; ++d) out[d] = total[d] / sum;
-}
-
-// A block of query heads of one row over all its pages.
-void attend_heads(const AttendArgs& a, std::int64_t row, int kv_head, int first, int count) {
-  const tenon_attention_geometry& g = a.setup->geometry;
-  const int dim = g.head_dim;
-  const auto [s, r] = place_of(*a.op.batch, row);
-  const std::int64_t position = a.op.batch->sequences[s].position + r;
-  const tenon_read_pages& read = a.op.read_set->sequences[s];
-  alignas(32) float q[kHeadBlock * kMaxDim], chunk[kHeadBlock * kMaxDim],
-      total[kHeadBlock * kMaxDim] = {};
-  ChunkState states[kHeadBlock], chunk_states[kHeadBlock];
-  std::fill(states, states + count, ChunkState{-__builtin_inff(), 0});
-  turned_heads(a, row, position, first, count, q);
-  for (std::int32_t p = 0; p < read.n_pages; ++p) {
-    const KeyRange keys = keys_of(a, read, p, position);
-    if (keys.behind()) break;
-    if (keys.empty()) continue;
-    a.kernels->attend_chunk(q, count, dim, a.pool->head(read.pages[p], a.op.spec_layer, 0, kv_head),
-                            a.pool->head(read.pages[p], a.op.spec_layer, 1, kv_head), keys.from,
-                            keys.valid, static_cast<float>(g.scale), chunk_states, chunk);
-    for (int h = 0; h < count; ++h)
-      a.kernels->fold(states[h], total + h * dim, chunk_states[h], chunk + h * dim, dim);
-  }
-  for (int h = 0; h < count; ++h)
-    write_out(total + h * dim, states[h].sum, dim, a.out + (row * g.q_heads + first + h) * dim);
-}
-
-// Calls f(kv head, first query head, count) for the query heads in blocks that share a key-value
-// head.
+// Calls f(first query, count, keys) for a tile's queries in blocks that read the same keys of the
+// page: all rows together where they do, else row by row.
 template <class F>
-void for_head_blocks(const tenon_attention_geometry& g, F&& f) {
-  const int per_kv = g.q_heads / g.kv_heads;
-  for (int kv = 0; kv < g.kv_heads; ++kv)
-    for (int first = 0; first < per_kv; first += kHeadBlock)
-      f(kv, kv * per_kv + first, std::min(kHeadBlock, per_kv - first));
+void for_blocks(const AttendArgs& a, const AttendPiece& tile, std::int32_t p, F&& f) {
+  const int heads = heads_of(a.setup->geometry);
+  const auto range_of = [&](std::int32_t row) {
+    return keys_of(a, a.read(tile), p, std::int64_t{a.sequence(tile).position} + tile.row + row);
+  };
+  const bool alike = range_of(0) == range_of(tile.rows - 1);
+  const int together = alike ? tile.rows * heads : heads,
+            blocks = (together + kQueryBlock - 1) / kQueryBlock,
+            size = (together + blocks - 1) / blocks;
+  for (int first = 0; first < tile.rows * heads; first += together) {
+    const KeyRange keys = range_of(first / heads);
+    for (int i = 0; i < together && !keys.empty(); i += size)
+      f(first + i, std::min(size, together - i), keys);
+  }
 }
 
-// Phase 2, by rows. Later rows read more: stripes take every n-th row.
-void attend_rows(const void* raw, std::uint32_t stripe, std::uint32_t stripes, std::uint32_t) {
-  const auto& a = *static_cast<const AttendArgs*>(raw);
-  for (std::int64_t row = stripe; row < a.op.batch->n_rows; row += stripes)
-    for_head_blocks(a.setup->geometry,
-                    [&](int kv, int first, int count) { attend_heads(a, row, kv, first, count); });
+// A worker's room for a tile, or a shared tile's for one page. A query is a row and one of the
+// heads of the tile's key-value head.
+struct Queries {
+  float* q;
+  float* totals;
+  ChunkState* states;
+};
+Queries worker_tile(const AttendArgs& a, std::uint32_t worker) {
+  const std::int64_t queries = std::int64_t{kTileRows} * heads_of(a.setup->geometry),
+                     values = queries * a.setup->geometry.head_dim;
+  float* q = a.tiles + worker * a.tile_floats;
+  return {q, q + values, reinterpret_cast<ChunkState*>(q + 2 * values)};
+}
+Queries partial_of(const AttendArgs& a, const AttendPiece& piece, std::int32_t p) {
+  const std::int64_t queries = std::int64_t{piece.rows} * heads_of(a.setup->geometry),
+                     dim = a.setup->geometry.head_dim, stride = (queries * (dim + 2) + 15) & -16;
+  float* totals = a.partials + piece.slot * a.slot_floats + (p - piece.first) * stride;
+  return {nullptr, totals, reinterpret_cast<ChunkState*>(totals + queries * dim)};
 }
 
-float* partial_of(const AttendArgs& a, std::int64_t row, int q_head, std::int32_t page) {
+void turn_queries(const AttendArgs& a, const AttendPiece& tile, float* q) {
   const tenon_attention_geometry& g = a.setup->geometry;
-  return a.partials + ((row * g.q_heads + q_head) * a.pages + page) * (g.head_dim + 8);
+  const std::int64_t heads = heads_of(g), values = heads * g.head_dim;
+  for (std::int32_t r = 0; r < tile.rows; ++r) {
+    const std::int64_t row = std::int64_t{tile.row} + r;
+    std::copy_n(a.q + ((a.sequence(tile).row + row) * g.kv_heads + tile.kv_head) * values, values,
+                q + r * values);
+    turn(a, a.layer->q_norm, q + r * values, static_cast<int>(heads),
+         a.sequence(tile).position + row);
+  }
 }
 
-// Phase 2 of few rows over many pages: chunk states, by (row, page).
-void attend_partials(const void* raw, std::uint32_t stripe, std::uint32_t stripes, std::uint32_t) {
-  const auto& a = *static_cast<const AttendArgs*>(raw);
+void start(const AttendArgs& a, const AttendPiece& tile, const Queries& to) {
+  const std::int64_t queries = std::int64_t{tile.rows} * heads_of(a.setup->geometry);
+  std::fill_n(to.states, queries, ChunkState{-__builtin_inff(), 0});
+  std::fill_n(to.totals, queries * a.setup->geometry.head_dim, 0.0f);
+}
+
+void write_out(const AttendArgs& a, const AttendPiece& tile, const Queries& from) {
   const tenon_attention_geometry& g = a.setup->geometry;
-  alignas(32) float q[kHeadBlock * kMaxDim], chunk[kHeadBlock * kMaxDim];
-  ChunkState states[kHeadBlock];
-  const std::int64_t pieces = std::int64_t{a.op.batch->n_rows} * a.pages;
-  for (std::int64_t piece = stripe; piece < pieces; piece += stripes) {
-    const std::int64_t row = piece / a.pages;
-    const auto p = static_cast<std::int32_t>(piece % a.pages);
-    const auto [s, r] = place_of(*a.op.batch, row);
-    const tenon_read_pages& read = a.op.read_set->sequences[s];
-    const std::int64_t position = a.op.batch->sequences[s].position + r;
-    if (p >= read.n_pages) continue;
-    const KeyRange keys = keys_of(a, read, p, position);
-    if (keys.empty()) continue;
-    for_head_blocks(g, [&](int kv, int first, int count) {
-      turned_heads(a, row, position, first, count, q);
-      a.kernels->attend_chunk(q, count, g.head_dim,
-                              a.pool->head(read.pages[p], a.op.spec_layer, 0, kv),
-                              a.pool->head(read.pages[p], a.op.spec_layer, 1, kv), keys.from,
-                              keys.valid, static_cast<float>(g.scale), states, chunk);
-      for (int h = 0; h < count; ++h) {
-        float* partial = partial_of(a, row, first + h, p);
-        partial[0] = states[h].most;
-        partial[1] = states[h].sum;
-        std::copy_n(chunk + h * g.head_dim, g.head_dim, partial + 8);
-      }
+  const std::int64_t heads = heads_of(g), dim = g.head_dim;
+  for (std::int64_t r = 0; r < tile.rows; ++r)
+    for (std::int64_t h = 0; h < heads; ++h) {
+      const float* total = from.totals + (r * heads + h) * dim;
+      const float sum = from.states[r * heads + h].sum;
+      float* out =
+          a.out +
+          ((a.sequence(tile).row + tile.row + r) * g.q_heads + tile.kv_head * heads + h) * dim;
+      for (std::int64_t d = 0; d < dim; ++d) out[d] = total[d] / sum;
+    }
+}
+
+// The pages of a shared tile, in their order.
+void fold_partials(const AttendArgs& a, const AttendPiece& tile, const Queries& to) {
+  const int dim = a.setup->geometry.head_dim;
+  for (std::int32_t p = tile.first; p < tile.end; ++p) {
+    const Queries partial = partial_of(a, tile, p);
+    for_blocks(a, tile, p, [&](int first, int count, const KeyRange&) {
+      for (int i = first; i < first + count; ++i)
+        a.kernels->attend->fold(to.states[i], to.totals + i * dim, partial.states[i],
+                                partial.totals + i * dim, dim);
     });
   }
 }
 
-// Phase 3: the partials of each (row, query head), folded in the order of pages.
-void fold_partials(const void* raw, std::uint32_t stripe, std::uint32_t stripes, std::uint32_t) {
-  const auto& a = *static_cast<const AttendArgs*>(raw);
-  const tenon_attention_geometry& g = a.setup->geometry;
-  for (std::int64_t piece = stripe; piece < std::int64_t{a.op.batch->n_rows} * g.q_heads;
-       piece += stripes) {
-    const std::int64_t row = piece / g.q_heads;
-    const auto [s, r] = place_of(*a.op.batch, row);
-    const tenon_read_pages& read = a.op.read_set->sequences[s];
-    const std::int64_t position = a.op.batch->sequences[s].position + r;
-    alignas(32) float total[kMaxDim] = {};
-    ChunkState state{-__builtin_inff(), 0};
-    for (std::int32_t p = 0; p < read.n_pages; ++p) {
-      const KeyRange keys = keys_of(a, read, p, position);
-      if (keys.behind()) break;
-      if (keys.empty()) continue;
-      const float* partial = partial_of(a, row, static_cast<int>(piece % g.q_heads), p);
-      a.kernels->fold(state, total, {partial[0], partial[1]}, partial + 8, g.head_dim);
-    }
-    write_out(total, state.sum, g.head_dim, a.out + piece * g.head_dim);
+void attend_piece(const AttendArgs& a, const AttendPiece& piece, std::uint32_t worker) {
+  const int dim = a.setup->geometry.head_dim;
+  const float scale = static_cast<float>(a.setup->geometry.scale);
+  const Queries tile = worker_tile(a, worker);
+  const bool is_shared = piece.slot >= 0, few = is_few(a.sequence(piece));
+  turn_queries(a, piece, tile.q);
+  start(a, piece, tile);
+  for (std::int32_t p = piece.begin; p < piece.finish; ++p) {
+    const std::uint32_t page = a.read(piece).pages[p];
+    const std::uint16_t *k = a.pool->head(page, a.spec_layer, 0, piece.kv_head),
+                        *v = a.pool->head(page, a.spec_layer, 1, piece.kv_head);
+    const Queries to = is_shared ? partial_of(a, piece, p) : tile;
+    if (is_shared) start(a, piece, to);
+    if (few) store_few(a, piece, p);
+    for_blocks(a, piece, p, [&](int first, int count, const KeyRange& keys) {
+      a.kernels->attend->chunk(tile.q + first * dim, count, dim, k, v, keys.from, keys.valid, scale,
+                               to.states + first, to.totals + first * dim);
+    });
   }
+  if (is_shared) {
+    const std::int32_t pages = piece.finish - piece.begin;
+    std::atomic<std::int32_t>& done = a.done[piece.slot];
+    if (done.fetch_add(pages, std::memory_order_acq_rel) + pages != piece.end - piece.first) return;
+    done.store(0, std::memory_order_relaxed);
+    fold_partials(a, piece, tile);
+  }
+  write_out(a, piece, tile);
 }
 
-std::int32_t most_pages(const tenon_read_set& read_set) {
-  std::int32_t most = 0;
-  for (std::int32_t s = 0; s < read_set.n_sequences; ++s)
-    most = std::max(most, read_set.sequences[s].n_pages);
-  return most;
+void attend(const void* raw, std::uint32_t stripe, std::uint32_t, std::uint32_t worker) {
+  const auto& a = *static_cast<const AttendArgs*>(raw);
+  for_pieces(a.cut, static_cast<std::int32_t>(stripe),
+             [&](const AttendPiece& piece) { attend_piece(a, piece, worker); });
+}
+
+// Floats that a slot has for each row and page of its tile, and room to align a page.
+std::int64_t slot_floats(const tenon_attention_geometry& g, const AttendCut& cut) {
+  return cut.slot_cells * (std::int64_t{heads_of(g)} * (g.head_dim + 2) + 16);
 }
 
 }  // namespace
 
-void PartialScratch::grow(std::int64_t floats) {
-  memory_ = aligned_bytes(static_cast<std::size_t>(floats) * 4);
-  floats_ = floats;  // last: what throws leaves the old room as it was
+AttendRoom attend_room(const tenon_attention_geometry& g, const sdk::ThreadsService& threads) {
+  AttendRoom out;
+  out.tile_floats = (std::int64_t{kTileRows} * heads_of(g) * 2 * (g.head_dim + 1) + 15) & -16;
+  out.tiles = aligned_bytes(static_cast<std::size_t>(threads.count() * out.tile_floats) * 4);
+  out.done = std::make_unique<std::atomic<std::int32_t>[]>(std::size_t{threads.count()} *
+                                                           threads.stripes_per_thread());
+  return out;
 }
 
-std::int64_t partial_floats(const AttendSetup& setup, const tenon_op_attend& op,
-                            std::uint32_t threads) {
-  const std::int64_t rows = op.batch->n_rows;
-  if (threads < 2 || rows >= std::int64_t{8} * threads) return 0;
-  return rows * setup.geometry.q_heads * most_pages(*op.read_set) * (setup.geometry.head_dim + 8);
+AttendCut cut_attend(const AttendSetup& setup, const tenon_op_attend& op,
+                     const sdk::ThreadsService& threads) {
+  return cut_attend(op, setup.layers[static_cast<std::size_t>(op.layer)].window,
+                    setup.geometry.kv_heads, static_cast<std::int32_t>(threads.count()),
+                    static_cast<std::int32_t>(threads.stripes_per_thread()));
+}
+
+std::int64_t partial_floats(const AttendSetup& setup, const AttendCut& cut) {
+  return (cut.stripes - 1) * slot_floats(setup.geometry, cut);
 }
 
 void submit_attend(const sdk::ThreadsService& threads, const Kernels& kernels,
-                   const AttendSetup& setup, const tenon_op_attend& op, float* partials,
-                   const float* q, const float* k, const float* v, float* out) {
+                   const AttendSetup& setup, const tenon_op_attend& op, const AttendCut& cut,
+                   const AttendRoom& room, const float* q, const float* k, const float* v,
+                   float* out) {
   const AttendSetup::Layer& layer = setup.layers[static_cast<std::size_t>(op.layer)];
   const AttendArgs args{&kernels,
                         &setup,
                         &layer,
                         &setup.pools[static_cast<std::size_t>(layer.spec)],
-                        op,
-                        partials,
-                        most_pages(*op.read_set),
+                        op.spec_layer,
+                        cut,
+                        room.tile_floats,
+                        slot_floats(setup.geometry, cut),
+                        reinterpret_cast<float*>(room.tiles.get()),
+                        reinterpret_cast<float*>(room.partials.get()),
+                        room.done.get(),
                         q,
                         k,
                         v,
                         out};
-  const std::int64_t most = std::int64_t{threads.count()} * threads.stripes_per_thread(),
-                     rows = op.batch->n_rows;
-  const auto stripes = [&](std::int64_t pieces) {
-    return static_cast<std::uint32_t>(std::clamp<std::int64_t>(pieces, 1, most));
-  };
-  threads.submit(&store, &args, sizeof args, stripes(rows));
-  if (partials == nullptr) {
-    threads.submit(&attend_rows, &args, sizeof args, stripes(rows));
-    return;
-  }
-  threads.submit(&attend_partials, &args, sizeof args, stripes(rows * args.pages));
-  threads.submit(&fold_partials, &args, sizeof args, stripes(rows * setup.geometry.q_heads));
+  const auto stripes = static_cast<std::uint32_t>(cut.stripes);
+  if (cut.many) threads.submit(&store_many, &args, sizeof args, stripes);
+  threads.submit(&attend, &args, sizeof args, stripes);
 }
 
 }  // namespace tenon::cpu

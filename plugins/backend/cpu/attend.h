@@ -4,9 +4,12 @@
 // over keys, V as f16 [64, dim].
 #pragma once
 
+#include <atomic>
 #include <map>
+#include <memory>
 #include <vector>
 
+#include "attend_cut.h"
 #include "kernels.h"
 
 namespace tenon::cpu {
@@ -47,25 +50,32 @@ struct AttendSetup {
   std::vector<KvPool> pools;
 };
 
-// Room for chunk states of few rows over many pages: [row, q head, page] x (most, sum, dim values).
-class PartialScratch {
- public:
-  bool fits(std::int64_t floats) const { return floats <= floats_; }
-  void grow(std::int64_t floats);
-  float* data() const { return reinterpret_cast<float*>(memory_.get()); }
-
- private:
-  std::int64_t floats_ = 0;
-  AlignedBytes memory_;
+// What the stripes of calls write beside the output.
+struct AttendRoom {
+  // A worker's tile: queries [rows, heads of a key-value head, dim], as many totals, their states.
+  std::int64_t tile_floats = 0;
+  AlignedBytes tiles;
+  // Chunk states of tiles that stripes share.
+  std::int64_t partial_floats = 0;
+  AlignedBytes partials;
+  // Pages that are done of each shared tile; 0 between calls.
+  std::unique_ptr<std::atomic<std::int32_t>[]> done;
 };
 
-// Floats of partial room that this batch wants; 0: it is attended row by row.
-std::int64_t partial_floats(const AttendSetup& setup, const tenon_op_attend& op,
-                            std::uint32_t threads);
+// Room for the geometry; once, before the first call.
+AttendRoom attend_room(const tenon_attention_geometry& geometry,
+                       const sdk::ThreadsService& threads);
+
+// Floats of partials that a call wants.
+std::int64_t partial_floats(const AttendSetup& setup, const AttendCut& cut);
+
+AttendCut cut_attend(const AttendSetup& setup, const tenon_op_attend& op,
+                     const sdk::ThreadsService& threads);
 
 // Submits the commands. q, k, v: rows of the batch; out as q.
 void submit_attend(const sdk::ThreadsService& threads, const Kernels& kernels,
-                   const AttendSetup& setup, const tenon_op_attend& op, float* partials,
-                   const float* q, const float* k, const float* v, float* out);
+                   const AttendSetup& setup, const tenon_op_attend& op, const AttendCut& cut,
+                   const AttendRoom& room, const float* q, const float* k, const float* v,
+                   float* out);
 
 }  // namespace tenon::cpu

@@ -134,6 +134,7 @@ class CpuBackend {
                                norm_of(layer.k_norm), rope.data()});
     }
     setup_.geometry.of_layer = nullptr;  // borrowed; what it said is in setup_.layers
+    room_ = attend_room(setup_.geometry, threads_);
     setup_.pools.resize(in->n_specs);
     for (uint32_t i = 0; i < in->n_specs; ++i) setup_.pools[i].spec = in->specs[i];
     return {};
@@ -297,13 +298,14 @@ class CpuBackend {
   }
 
   Status attend(const tenon_op_attend& op, const tenon_view* in, const tenon_view* out) {
-    const std::int64_t partial = partial_floats(setup_, op, threads_.count());
-    if (!partials_.fits(partial)) {
+    const AttendCut cut = cut_attend(setup_, op, threads_);
+    if (const std::int64_t most = partial_floats(setup_, cut); most > room_.partial_floats) {
       threads_.wait();
-      partials_.grow(2 * partial);
+      room_.partials = aligned_bytes(static_cast<std::size_t>(2 * most) * 4);
+      room_.partial_floats = 2 * most;  // last: what throws leaves the old room as it was
     }
-    submit_attend(threads_, kernels_, setup_, op, partial > 0 ? partials_.data() : nullptr,
-                  floats(in[0]), floats(in[1]), floats(in[2]), static_cast<float*>(out[0].data));
+    submit_attend(threads_, kernels_, setup_, op, cut, room_, floats(in[0]), floats(in[1]),
+                  floats(in[2]), static_cast<float*>(out[0].data));
     return {};
   }
 
@@ -350,9 +352,9 @@ class CpuBackend {
   std::map<std::int32_t, std::vector<float>> norms_;  // by weight
   std::vector<LinearGroup> groups_;
   AttendSetup setup_;
+  AttendRoom room_;
   LinearRoom linear_;
   DeltaScratch deltas_;
-  PartialScratch partials_;
   std::vector<sdk::SampleScratch> sample_scratch_;  // one per worker
   std::int64_t sample_room_ = 0;
   std::atomic<bool> bad_id_{false};

@@ -2,15 +2,10 @@
 // (tenon/abi/contract.h).
 #pragma once
 
+#include "attend_kernels.h"
 #include "packed.h"
 
 namespace tenon::cpu {
-
-// The state of one chunk of 64 keys, or of a row and head over its chunks: (M, L, O) of the
-// contract's rule 8.
-struct ChunkState {
-  float most, sum;
-};
 
 struct Kernels {
   const char* name;
@@ -51,16 +46,7 @@ struct Kernels {
   // out = the RMS norm of x, n values; out may be x.
   void (*norm)(const float* x, const float* norm, float eps, std::int64_t n, float* out);
 
-  // One chunk of 64 keys for `heads` <= 4 query heads that share a key-value head. q: [heads, dim]
-  // turned; k: f16 [dim, 64]; v: f16 [64, dim]. Keys [from, valid) count. states: [heads]; out:
-  // [heads, dim].
-  void (*attend_chunk)(const float* q, int heads, int dim, const std::uint16_t* k,
-                       const std::uint16_t* v, int from, int valid, float scale, ChunkState* states,
-                       float* out);
-
-  // Folds a chunk into a running state. total, chunk: [dim].
-  void (*fold)(ChunkState& state, float* total, const ChunkState& chunk_state, const float* chunk,
-               int dim);
+  const AttendKernels* attend;
 };
 
 // Calls f<R>() for R = rows in [1, Most]: kernels keep the sums of R of them in registers.

@@ -5,34 +5,10 @@
 #include <limits>
 
 #include "kernels.h"
+#include "lanes_avx2.h"
 
 namespace tenon::cpu {
 namespace {
-
-__m256 exp8(__m256 x) {
-  const __m256 low = _mm256_set1_ps(TENON_EXP_LOW), magic = _mm256_set1_ps(TENON_EXP_MAGIC);
-  // Of a pair with a NaN these give the second: it stays one.
-  const __m256 clamped = _mm256_max_ps(low, _mm256_min_ps(_mm256_set1_ps(TENON_EXP_HIGH), x));
-  const __m256 t = _mm256_fmadd_ps(clamped, _mm256_set1_ps(TENON_EXP_LOG2E), magic);
-  const __m256 n = _mm256_sub_ps(t, magic);
-  __m256 r = _mm256_fmadd_ps(n, _mm256_set1_ps(-TENON_EXP_LN2_HIGH), clamped);
-  r = _mm256_fmadd_ps(n, _mm256_set1_ps(-TENON_EXP_LN2_LOW), r);
-  __m256 p = _mm256_set1_ps(1.0f / 5040);
-  for (const float c : {1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f})
-    p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(c));
-  const __m256i exponent = _mm256_slli_epi32(
-      _mm256_add_epi32(_mm256_castps_si256(t), _mm256_set1_epi32(127 - 0x4B400000)), 23);
-  const __m256 y = _mm256_mul_ps(p, _mm256_castsi256_ps(exponent));
-  return _mm256_andnot_ps(_mm256_cmp_ps(x, low, _CMP_LT_OQ), y);
-}
-
-// The halving 8, 4, 2, 1 of lanes 0..7 and 8..15.
-float fold16(__m256 first, __m256 second) {
-  const __m256 eight = _mm256_add_ps(first, second);
-  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
-  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
-}
 
 float inverse_rms(const float* x, std::int64_t k, float eps) {
   float sum;
@@ -401,114 +377,13 @@ void norm(const float* x, const float* scale, float eps, std::int64_t n, float* 
   for (std::int64_t i = 0; i < n; ++i) out[i] = (x[i] * r) * scale[i];
 }
 
-// scores[h, j] for 32 keys from `first` on: one chain over dim per key.
-template <int H>
-void scores32(const float* q, int dim, const std::uint16_t* k, int first, float scale,
-              float (*scores)[TENON_PAGE_TOKENS]) {
-  __m256 acc[H][4];
-  for (int h = 0; h < H; ++h)
-    for (auto& a : acc[h]) a = _mm256_setzero_ps();
-  for (int d = 0; d < dim; ++d) {
-    const std::uint16_t* keys = k + d * TENON_PAGE_TOKENS + first;
-    __m256 key[4];
-    for (int i = 0; i < 4; ++i)
-      key[i] = _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(keys + 8 * i)));
-    for (int h = 0; h < H; ++h) {
-      const __m256 value = _mm256_set1_ps(q[h * dim + d]);
-      for (int i = 0; i < 4; ++i) acc[h][i] = _mm256_fmadd_ps(value, key[i], acc[h][i]);
-    }
-  }
-  for (int h = 0; h < H; ++h)
-    for (int i = 0; i < 4; ++i)
-      _mm256_storeu_ps(scores[h] + first + 8 * i, _mm256_mul_ps(acc[h][i], _mm256_set1_ps(scale)));
-}
-
-// Scores become weights in place; keys outside [from, valid) weigh nothing whatever their memory
-// holds.
-ChunkState weigh(float* scores, int from, int valid) {
-  const __m256 none = _mm256_set1_ps(-__builtin_inff());
-  const __m256i index = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-  __m256 s[8], most = none;
-  for (int i = 0; i < 8; ++i) {
-    const __m256i counts =
-        _mm256_andnot_si256(_mm256_cmpgt_epi32(_mm256_set1_epi32(from - 8 * i), index),
-                            _mm256_cmpgt_epi32(_mm256_set1_epi32(valid - 8 * i), index));
-    s[i] = _mm256_blendv_ps(none, _mm256_loadu_ps(scores + 8 * i), _mm256_castsi256_ps(counts));
-    most = _mm256_max_ps(most, s[i]);
-  }
-  __m128 m = _mm_max_ps(_mm256_castps256_ps128(most), _mm256_extractf128_ps(most, 1));
-  m = _mm_max_ps(m, _mm_movehl_ps(m, m));
-  const float top = _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
-  __m256 sum[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
-  for (int i = 0; i < 8; ++i) {
-    const __m256 p = exp8(_mm256_sub_ps(s[i], _mm256_set1_ps(top)));
-    _mm256_storeu_ps(scores + 8 * i, p);
-    sum[i % 2] = _mm256_add_ps(sum[i % 2], p);
-  }
-  return {top, fold16(sum[0], sum[1])};
-}
-
-// out[h, d] for 8 * W dims from `first` on: one chain over keys per dim.
-template <int H, int W>
-void values_of(const float (*p)[TENON_PAGE_TOKENS], int dim, const std::uint16_t* v, int first,
-               int from, int valid, float* out) {
-  __m256 acc[H][W];
-  for (int h = 0; h < H; ++h)
-    for (auto& a : acc[h]) a = _mm256_setzero_ps();
-  for (int j = from; j < valid; ++j) {
-    const std::uint16_t* row = v + j * dim + first;
-    __m256 value[W];
-    for (int i = 0; i < W; ++i)
-      value[i] = _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(row + 8 * i)));
-    for (int h = 0; h < H; ++h) {
-      const __m256 weight = _mm256_set1_ps(p[h][j]);
-      for (int i = 0; i < W; ++i) acc[h][i] = _mm256_fmadd_ps(weight, value[i], acc[h][i]);
-    }
-  }
-  for (int h = 0; h < H; ++h)
-    for (int i = 0; i < W; ++i) _mm256_storeu_ps(out + h * dim + first + 8 * i, acc[h][i]);
-}
-
-template <int H>
-void attend_chunk_heads(const float* q, int dim, const std::uint16_t* k, const std::uint16_t* v,
-                        int from, int valid, float scale, ChunkState* states, float* out) {
-  float scores[H][TENON_PAGE_TOKENS];
-  for (int first = 0; first < TENON_PAGE_TOKENS; first += 32) {
-    if (first < valid && first + 32 > from) scores32<H>(q, dim, k, first, scale, scores);
-  }
-  for (int h = 0; h < H; ++h) states[h] = weigh(scores[h], from, valid);
-  int d = 0;
-  for (; d + 32 <= dim; d += 32) values_of<H, 4>(scores, dim, v, d, from, valid, out);
-  for (; d < dim; d += 8) values_of<H, 1>(scores, dim, v, d, from, valid, out);
-}
-
-void attend_chunk(const float* q, int heads, int dim, const std::uint16_t* k,
-                  const std::uint16_t* v, int from, int valid, float scale, ChunkState* states,
-                  float* out) {
-  for_rows(heads,
-           [&]<int H>() { attend_chunk_heads<H>(q, dim, k, v, from, valid, scale, states, out); });
-}
-
-void fold(ChunkState& state, float* total, const ChunkState& chunk_state, const float* chunk,
-          int dim) {
-  const float most = std::max(state.most, chunk_state.most);
-  const float keep = tenon_exp(state.most - most), add = tenon_exp(chunk_state.most - most);
-  state.sum = __builtin_fmaf(chunk_state.sum, add, state.sum * keep);
-  state.most = most;
-  for (int d = 0; d < dim; d += 8) {
-    const __m256 kept = _mm256_mul_ps(_mm256_loadu_ps(total + d), _mm256_set1_ps(keep));
-    _mm256_storeu_ps(total + d,
-                     _mm256_fmadd_ps(_mm256_loadu_ps(chunk + d), _mm256_set1_ps(add), kept));
-  }
-}
-
 }  // namespace
 
 const Kernels& avx2_kernels() {
-  static constexpr Kernels kKernels = {"avx2",         &prepare_row, &product_q4,   &product_q8,
-                                       &product_q8n16, &product_f32, &low_rank_in,  &low_rank_out,
-                                       &silu_mul,      &gelu_mul,    &most,         &exp_sum,
-                                       &exps,          &norm,        &attend_chunk, &fold};
+  static const Kernels kKernels = {
+      "avx2",       &prepare_row, &product_q4,   &product_q8, &product_q8n16,
+      &product_f32, &low_rank_in, &low_rank_out, &silu_mul,   &gelu_mul,
+      &most,        &exp_sum,     &exps,         &norm,       &avx2_attend_kernels()};
   return kKernels;
 }
 

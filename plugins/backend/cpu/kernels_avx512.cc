@@ -194,6 +194,7 @@ const Kernels& avx512vnni_kernels() {
     kernels.product_q8 = &product_q8;
     kernels.product_q8n16 = &product_q8n16;
     kernels.product_f32 = &product_f32;
+    kernels.attend = &avx512_attend_kernels();
     return kernels;
   }();
   return kKernels;
