@@ -81,18 +81,16 @@ void store_many(const void* raw, std::uint32_t stripe, std::uint32_t stripes, st
   }
 }
 
-// The rows of a tile of few rows that this read page is to take: those of the page, and with the
-// tile's first page those of pages that are not read. So each row is stored by one stripe, before
-// that reads it.
+// The rows of a tile of few rows that go with this read page: those of its page, and of the pages
+// before it that are not read; those of pages behind the last one go with the first. So each row is
+// stored by one stripe, before that reads it.
 void store_few(const AttendArgs& a, const AttendPiece& tile, std::int32_t p) {
   const tenon_sequence_rows& sequence = a.sequence(tile);
   const tenon_read_pages& read = a.read(tile);
   if (p != tile.first && index_of(read, p) < sequence.position / TENON_PAGE_TOKENS) return;
   for (std::int32_t row = 0; row < sequence.n_rows; ++row) {
-    const std::int32_t index = (sequence.position + row) / TENON_PAGE_TOKENS,
-                       own = page_from(read, index);
-    const bool is_read = own < tile.end && index_of(read, own) == index;
-    if (p == (is_read ? own : tile.first)) store_rows(a, sequence, tile.kv_head, row, 1);
+    const std::int32_t at = page_from(read, (sequence.position + row) / TENON_PAGE_TOKENS);
+    if (p == (at < tile.end ? at : tile.first)) store_rows(a, sequence, tile.kv_head, row, 1);
   }
 }
 
@@ -205,12 +203,14 @@ void attend_piece(const AttendArgs& a, const AttendPiece& piece, std::uint32_t w
     const std::uint32_t page = a.read(piece).pages[p];
     const std::uint16_t *k = a.pool->head(page, a.spec_layer, 0, piece.kv_head),
                         *v = a.pool->head(page, a.spec_layer, 1, piece.kv_head);
+    const std::uint32_t next_page = a.read(piece).pages[std::min(p + 1, piece.finish - 1)];
+    const std::uint16_t* next = a.pool->head(next_page, a.spec_layer, 0, piece.kv_head);
     const Queries to = is_shared ? partial_of(a, piece, p) : tile;
     if (is_shared) start(a, piece, to);
     if (few) store_few(a, piece, p);
     for_blocks(a, piece, p, [&](int first, int count, const KeyRange& keys) {
-      a.kernels->attend->chunk(tile.q + first * dim, count, dim, k, v, keys.from, keys.valid, scale,
-                               to.states + first, to.totals + first * dim);
+      a.kernels->attend->chunk(tile.q + first * dim, count, dim, k, v, next, keys.from, keys.valid,
+                               scale, to.states + first, to.totals + first * dim);
     });
   }
   if (is_shared) {

@@ -107,8 +107,11 @@ template <int R>
 constexpr int kWidth = R <= 3 ? 4 : 2;
 
 // acc[r][i] += x_r * (the 8 halves from `at + 8 * i` on). What there is less of is loaded first.
+// `soon`: what the loop after this one reads.
 template <int R, int W>
-void accumulate(const float* x, std::ptrdiff_t stride, const std::uint16_t* at, __m256 (*acc)[W]) {
+void accumulate(const float* x, std::ptrdiff_t stride, const std::uint16_t* at,
+                const std::uint16_t* soon, __m256 (*acc)[W]) {
+  _mm_prefetch(reinterpret_cast<const char*>(soon), _MM_HINT_T1);
   if constexpr (R <= W) {
     __m256 value[R];
     for (int r = 0; r < R; ++r) value[r] = _mm256_broadcast_ss(x + r * stride);
@@ -128,14 +131,15 @@ void accumulate(const float* x, std::ptrdiff_t stride, const std::uint16_t* at, 
 
 // Scores of 8 * kWidth keys from `first` on: one chain over dim per key.
 template <int R>
-void scores(const float* q, int dim, const std::uint16_t* k, int first, float scale,
-            float (*out)[TENON_PAGE_TOKENS]) {
+void scores(const float* q, int dim, const std::uint16_t* k, const std::uint16_t* v, int first,
+            float scale, float (*out)[TENON_PAGE_TOKENS]) {
   constexpr int W = kWidth<R>;
   __m256 acc[R][W];
   for (int r = 0; r < R; ++r)
     for (auto& a : acc[r]) a = _mm256_setzero_ps();
   for (int d = 0; d < dim; ++d)
-    accumulate<R, W>(q + d, dim, k + d * TENON_PAGE_TOKENS + first, acc);
+    accumulate<R, W>(q + d, dim, k + d * TENON_PAGE_TOKENS + first,
+                     v + d * TENON_PAGE_TOKENS + first, acc);
   for (int r = 0; r < R; ++r)
     for (int i = 0; i < W; ++i)
       _mm256_storeu_ps(out[r] + first + 8 * i, _mm256_mul_ps(acc[r][i], _mm256_set1_ps(scale)));
@@ -183,36 +187,39 @@ void fold_lanes(float* total, __m256 sums, float keep, float add) {
 
 // 8 * W values from `first` on into the totals: one chain over keys per value.
 template <int R, int W>
-void fold_values(const float (*p)[TENON_PAGE_TOKENS], int dim, const std::uint16_t* v, int first,
-                 int from, int valid, const float* keep, const float* add, float* totals) {
+void fold_values(const float (*p)[TENON_PAGE_TOKENS], int dim, const std::uint16_t* v,
+                 const std::uint16_t* next, int first, int from, int valid, const float* keep,
+                 const float* add, float* totals) {
   __m256 acc[R][W];
   for (int r = 0; r < R; ++r)
     for (auto& a : acc[r]) a = _mm256_setzero_ps();
   for (int j = from; j < valid; ++j)
-    accumulate<R, W>(p[0] + j, TENON_PAGE_TOKENS, v + j * dim + first, acc);
+    accumulate<R, W>(p[0] + j, TENON_PAGE_TOKENS, v + j * dim + first, next + j * dim + first, acc);
   for (int r = 0; r < R; ++r)
     for (int i = 0; i < W; ++i)
       fold_lanes(totals + r * dim + first + 8 * i, acc[r][i], keep[r], add[r]);
 }
 
 template <int R>
-void chunk_of(const float* q, int dim, const std::uint16_t* k, const std::uint16_t* v, int from,
-              int valid, float scale, ChunkState* states, float* totals) {
+void chunk_of(const float* q, int dim, const std::uint16_t* k, const std::uint16_t* v,
+              const std::uint16_t* next, int from, int valid, float scale, ChunkState* states,
+              float* totals) {
   constexpr int kLanes = 8 * kWidth<R>;
   float p[R][TENON_PAGE_TOKENS], keep[R], add[R];
   for (int first = from / kLanes * kLanes; first < valid; first += kLanes)
-    scores<R>(q, dim, k, first, scale, p);
+    scores<R>(q, dim, k, v, first, scale, p);
   for (int r = 0; r < R; ++r) fold_state(states[r], weigh(p[r], from, valid), keep[r], add[r]);
   int d = 0;
   for (; d + kLanes <= dim; d += kLanes)
-    fold_values<R, kWidth<R>>(p, dim, v, d, from, valid, keep, add, totals);
-  for (; d < dim; d += 8) fold_values<R, 1>(p, dim, v, d, from, valid, keep, add, totals);
+    fold_values<R, kWidth<R>>(p, dim, v, next, d, from, valid, keep, add, totals);
+  for (; d < dim; d += 8) fold_values<R, 1>(p, dim, v, next, d, from, valid, keep, add, totals);
 }
 
 void chunk(const float* q, int count, int dim, const std::uint16_t* k, const std::uint16_t* v,
-           int from, int valid, float scale, ChunkState* states, float* totals) {
-  for_queries(count,
-              [&]<int R>() { chunk_of<R>(q, dim, k, v, from, valid, scale, states, totals); });
+           const std::uint16_t* next, int from, int valid, float scale, ChunkState* states,
+           float* totals) {
+  for_queries(
+      count, [&]<int R>() { chunk_of<R>(q, dim, k, v, next, from, valid, scale, states, totals); });
 }
 
 void fold(ChunkState& state, float* total, const ChunkState& chunk_state, const float* chunk,

@@ -42,20 +42,29 @@ TENON_AVX512 inline void exp16(__m512 (&x)[N]) {
   }
 }
 
+// 128 bytes of what the loop after this one reads, into the second level: the first one has too few
+// places for lines that are on their way.
+inline void prefetch(const std::uint16_t* at) {
+  _mm_prefetch(reinterpret_cast<const char*>(at), _MM_HINT_T1);
+  _mm_prefetch(reinterpret_cast<const char*>(at + 32), _MM_HINT_T1);
+}
+
 TENON_AVX512 inline __m256 upper_half(__m512 x) {
   return _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(x), 1));
 }
 
 // Scores of 16 * W keys from `first` on: one chain over dim per key.
 template <int R, int W>
-TENON_AVX512 inline void scores(const float* q, int dim, const std::uint16_t* k, int first,
-                                float scale, float (*out)[TENON_PAGE_TOKENS]) {
+TENON_AVX512 inline void scores(const float* q, int dim, const std::uint16_t* k,
+                                const std::uint16_t* v, int first, float scale,
+                                float (*out)[TENON_PAGE_TOKENS]) {
   __m512 acc[R * W];
 // Not unrolled early, the sums go through memory before and after the loop.
 #pragma GCC unroll 24
   for (__m512& a : acc) a = _mm512_setzero_ps();
   for (int d = 0; d < dim; ++d) {
     __m512 key[W];
+    prefetch(v + d * TENON_PAGE_TOKENS);
     for (int i = 0; i < W; ++i) key[i] = load_halves(k + d * TENON_PAGE_TOKENS + first + 16 * i);
     for (int r = 0; r < R; ++r) {
       const __m512 value = _mm512_set1_ps(q[r * dim + d]);
@@ -138,13 +147,14 @@ TENON_AVX512 inline void fold_states(const ChunkState* chunk, ChunkState* states
 // 16 * W values from `first` on into the totals: one chain over keys per value.
 template <int R, int W>
 TENON_AVX512 inline void fold_values(const float (*p)[TENON_PAGE_TOKENS], int dim,
-                                     const std::uint16_t* v, int first, int from, int valid,
-                                     const Factors& factors, float* totals) {
+                                     const std::uint16_t* v, const std::uint16_t* next, int first,
+                                     int from, int valid, const Factors& factors, float* totals) {
   __m512 acc[R * W];
 #pragma GCC unroll 24
   for (__m512& a : acc) a = _mm512_setzero_ps();
   for (int j = from; j < valid; ++j) {
     __m512 value[W];
+    if (W == 4) prefetch(next + j * dim + first);
     for (int i = 0; i < W; ++i) value[i] = load_halves(v + j * dim + first + 16 * i);
     for (int r = 0; r < R; ++r) {
       const __m512 weight = _mm512_set1_ps(p[r][j]);
@@ -183,26 +193,30 @@ TENON_AVX512 inline void fold_last(const float (*p)[TENON_PAGE_TOKENS], int dim,
 
 template <int R>
 TENON_AVX512 void chunk_of(const float* q, int dim, const std::uint16_t* k, const std::uint16_t* v,
-                           int from, int valid, float scale, ChunkState* states, float* totals) {
+                           const std::uint16_t* next, int from, int valid, float scale,
+                           ChunkState* states, float* totals) {
   alignas(64) float p[R][TENON_PAGE_TOKENS];
   if (from < 32 && valid > 32)
-    scores<R, 4>(q, dim, k, 0, scale, p);
+    scores<R, 4>(q, dim, k, v, 0, scale, p);
   else
-    scores<R, 2>(q, dim, k, from / 32 * 32, scale, p);
+    scores<R, 2>(q, dim, k, v, from / 32 * 32, scale, p);
   ChunkState chunk[R];
   weigh<R>(p, (~std::uint64_t{0} >> (64 - valid)) & (~std::uint64_t{0} << from), chunk);
   Factors factors;
   fold_states<R>(chunk, states, factors);
   int d = 0;
-  for (; d + 64 <= dim; d += 64) fold_values<R, 4>(p, dim, v, d, from, valid, factors, totals);
-  for (; d + 16 <= dim; d += 16) fold_values<R, 1>(p, dim, v, d, from, valid, factors, totals);
+  for (; d + 64 <= dim; d += 64)
+    fold_values<R, 4>(p, dim, v, next, d, from, valid, factors, totals);
+  for (; d + 16 <= dim; d += 16)
+    fold_values<R, 1>(p, dim, v, next, d, from, valid, factors, totals);
   if (d < dim) fold_last<R>(p, dim, v, from, valid, factors, totals);
 }
 
 void chunk(const float* q, int count, int dim, const std::uint16_t* k, const std::uint16_t* v,
-           int from, int valid, float scale, ChunkState* states, float* totals) {
-  for_queries(count,
-              [&]<int R>() { chunk_of<R>(q, dim, k, v, from, valid, scale, states, totals); });
+           const std::uint16_t* next, int from, int valid, float scale, ChunkState* states,
+           float* totals) {
+  for_queries(
+      count, [&]<int R>() { chunk_of<R>(q, dim, k, v, next, from, valid, scale, states, totals); });
 }
 
 }  // namespace

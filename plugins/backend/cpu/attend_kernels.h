@@ -32,7 +32,8 @@ struct AttendKernels {
   // Takes a chunk into the running states and totals of `count` <= kQueryBlock queries that read
   // the keys [from, valid) of a page; q, totals: [count, dim], states: [count].
   void (*chunk)(const float* q, int count, int dim, const std::uint16_t* k, const std::uint16_t* v,
-                int from, int valid, float scale, ChunkState* states, float* totals);
+                const std::uint16_t* next, int from, int valid, float scale, ChunkState* states,
+                float* totals);
 
   // Takes a chunk's state and sums into a running state and total.
   void (*fold)(ChunkState& state, float* total, const ChunkState& chunk_state, const float* chunk,
