@@ -194,6 +194,27 @@ Matrix run_attend(const TestBackend& backend, const AttendCase& c) {
   return out.ok() ? std::move(out).value() : Matrix{{}, 0, 1};
 }
 
+// The case, and one more row of its first sequence, which reads all that was stored.
+void expect_attend(const AttendCase& c) {
+  const auto run = [&](const std::string& name, std::uint32_t threads, std::uint32_t stripes) {
+    const auto backend = TestBackend::make(name, threads, stripes);
+    std::vector<Matrix> out = {run_attend(*backend, c)};
+    auto more = conform::attend_one_more(backend->rig(), c);
+    EXPECT_TRUE(more.ok()) << more.error().to_string();
+    if (more.ok()) out.push_back(std::move(more).value());
+    return out;
+  };
+  const auto want = run("contract", 2, 3), meaning = run("exact", 2, 3);
+  for (std::size_t i = 0; i < want.size(); ++i)
+    expect_close(want[i], meaning[i], 5e-3, "contract attend, " + c.name());
+  for (const std::string& name : contract_backends())
+    for (const std::uint32_t stripes : {1, 2, 3, 7}) {
+      const auto got = run(name, 1 + stripes % 3, stripes);
+      for (std::size_t i = 0; i < want.size(); ++i)
+        expect_same_bits(got[i], want[i], name + " attend, " + c.name());
+    }
+}
+
 TEST(Backends, Attend) {
   const std::vector<AttendCase> cases = {
       {1, 1, 8, TENON_ROPE_STYLE_NONE, 0, {{0, 1}}, false},
@@ -211,17 +232,25 @@ TEST(Backends, Attend) {
       {3, 1, 32, TENON_ROPE_STYLE_HALF, 32, {{200, 40}, {63, 2}}, false, 1, false},
       {3, 1, 32, TENON_ROPE_STYLE_HALF, 32, {{290, 2}, {127, 1}}, false, 33, true},
   };
-  for (const AttendCase& c : cases) {
-    const auto run = [&](const std::string& name, std::uint32_t threads, std::uint32_t stripes) {
-      const auto backend = TestBackend::make(name, threads, stripes);
-      return run_attend(*backend, c);
-    };
-    const Matrix want = run("contract", 2, 3), meaning = run("exact", 2, 3);
-    expect_close(want, meaning, 5e-3, "contract attend, " + c.name());
-    for (const std::string& name : contract_backends())
-      for (const std::uint32_t stripes : {1, 2, 3, 7})
-        expect_same_bits(run(name, 1 + stripes % 3, stripes), want, name + " attend, " + c.name());
-  }
+  for (const AttendCase& c : cases) expect_attend(c);
+}
+
+// Tiles of rows begin and end at every place of a page, read it in part, and have any number of
+// query heads beside each other; sequences of many and of few rows are in one batch.
+TEST(Backends, AttendInTiles) {
+  const std::vector<AttendCase> cases = {
+      {8, 1, 64, TENON_ROPE_STYLE_HALF, 64, {{40, 90}}, false},
+      {4, 4, 8, TENON_ROPE_STYLE_ADJACENT, 8, {{3, 70}}, false},
+      {4, 1, 256, TENON_ROPE_STYLE_HALF, 256, {{120, 20}}, false, 0, true},
+      {3, 1, 88, TENON_ROPE_STYLE_HALF, 40, {{70, 30}, {200, 1}}, false},
+      {7, 1, 64, TENON_ROPE_STYLE_ADJACENT, 64, {{300, 8}}, false},
+      {6, 2, 64, TENON_ROPE_STYLE_HALF, 64, {{0, 40}, {130, 1}, {20, 9}, {127, 8}}, false},
+      {6, 2, 64, TENON_ROPE_STYLE_HALF, 64, {{0, 90}, {130, 1}, {20, 9}, {127, 8}}, false, 70},
+      // Some rows' own page is not read.
+      {3, 1, 32, TENON_ROPE_STYLE_ADJACENT, 32, {{124, 8}, {120, 12}}, true},
+      {3, 1, 32, TENON_ROPE_STYLE_ADJACENT, 32, {{120, 12}, {60, 7}}, true},
+  };
+  for (const AttendCase& c : cases) expect_attend(c);
 }
 
 TEST(Backends, CopiedPagesReadTheSame) {
