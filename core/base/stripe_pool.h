@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -30,7 +31,10 @@ class StripePool {
   // `threads` counts the producer, which works inside wait(); at least 1. There are fewer when the
   // system gives no more.
   // `stripes_per_thread` is a hint that commands read back; results never depend on it.
-  explicit StripePool(std::uint32_t threads, std::uint32_t stripes_per_thread = 4);
+  // first_cpu: worker w keeps to the (first_cpu + w)-th processor that the process may use, counted
+  // round; the producer's thread is its owner's and stays free.
+  explicit StripePool(std::uint32_t threads, std::uint32_t stripes_per_thread = 4,
+                      std::optional<std::uint32_t> first_cpu = {});
   ~StripePool();
   StripePool(const StripePool&) = delete;
   StripePool& operator=(const StripePool&) = delete;

@@ -78,10 +78,12 @@ struct LoadedEngine::State {
 namespace {
 
 // Of one rank: what the manifest says, or all cores, shared among the ranks.
-std::uint32_t threads_of_a_rank(const ManifestEngine& engine) {
+Rank::Threads threads_of_a_rank(const ManifestEngine& engine) {
   const auto all = engine.threads > 0 ? static_cast<std::uint32_t>(engine.threads)
                                       : std::max(1u, std::thread::hardware_concurrency());
-  return std::max(1u, all / static_cast<std::uint32_t>(engine.ranks));
+  return {.count = std::max(1u, all / static_cast<std::uint32_t>(engine.ranks)),
+          .stripes_per_thread = static_cast<std::uint32_t>(engine.stripes_per_thread),
+          .pinned = engine.pin_threads};
 }
 
 }  // namespace
@@ -99,10 +101,9 @@ Status LoadedEngine::State::open_plugins(PluginCatalog& catalog, bool ignore_rec
                  .expected = "at most " + std::to_string(kMostCaches)};
   const auto n = static_cast<std::uint32_t>(manifest.engine.ranks);
   for (std::uint32_t rank = 0; rank < n; ++rank) {
-    ranks.push_back(
-        std::make_unique<Rank>(Rank::Place{rank, n}, &file, threads_of_a_rank(manifest.engine),
-                               static_cast<std::uint32_t>(manifest.engine.stripes_per_thread),
-                               boundary.get(), rank == 0 ? meter.get() : nullptr));
+    ranks.push_back(std::make_unique<Rank>(Rank::Place{rank, n}, &file,
+                                           threads_of_a_rank(manifest.engine), boundary.get(),
+                                           rank == 0 ? meter.get() : nullptr));
     TENON_TRY(ranks.back()->open(chosen));
   }
   for (const ChosenPlugin& plugin : chosen) TENON_TRY(open_shared(plugin));

@@ -20,13 +20,14 @@ Status too_early() {
 
 }  // namespace
 
-Rank::Rank(Place place, const GgufFile* file, std::uint32_t threads,
-           std::uint32_t stripes_per_thread, iface::Boundary* boundary, iface::Meter* meter)
+Rank::Rank(Place place, const GgufFile* file, const Threads& threads, iface::Boundary* boundary,
+           iface::Meter* meter)
     : place_(place),
       boundary_(boundary),
       meter_(meter),
       builder_(file),
-      pool_(threads, stripes_per_thread),
+      pool_(threads.count, threads.stripes_per_thread,
+            threads.pinned ? std::optional(place.rank * threads.count) : std::nullopt),
       threads_table_(iface::make_threads_table(&threads_)),
       ops_table_(iface::make_ops_table(&ops_)),
       builder_table_(iface::make_builder_table(&builder_)),

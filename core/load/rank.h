@@ -36,10 +36,14 @@ class Rank {
   struct Place {
     std::uint32_t rank = 0, size = 1;
   };
+  struct Threads {
+    std::uint32_t count = 1, stripes_per_thread = 4;
+    bool pinned = false;
+  };
   // `file`, `boundary` and `meter` outlive the rank; without them nothing is checked or timed.
   // Never moves: plugins keep addresses into it.
-  Rank(Place place, const GgufFile* file, std::uint32_t threads, std::uint32_t stripes_per_thread,
-       iface::Boundary* boundary, iface::Meter* meter);
+  Rank(Place place, const GgufFile* file, const Threads& threads, iface::Boundary* boundary,
+       iface::Meter* meter);
   ~Rank();
   Rank(const Rank&) = delete;
   Rank& operator=(const Rank&) = delete;

@@ -97,6 +97,7 @@ void write_engine(Writer& out, const ManifestEngine& engine) {
   out.text("cache_salt", engine.cache_salt);
   out.field("ranks", std::to_string(engine.ranks));
   out.field("deterministic", engine.deterministic ? "true" : "false");
+  out.field("pin_threads", engine.pin_threads ? "true" : "false");
   out.close();
 }
 

@@ -56,6 +56,7 @@ struct ManifestEngine {
   std::string cache_salt;
   std::int64_t ranks = 1;      // that share the model
   bool deterministic = false;  // refuse plugins that give other bits on purpose
+  bool pin_threads = false;    // each worker stays on one processor
 };
 
 struct ManifestAdapter {

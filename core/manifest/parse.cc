@@ -123,7 +123,8 @@ ManifestEngine convert_engine(const manifest::v1::Engine& from) {
                      .poison_free_pages = from.poison_free_pages(),
                      .cache_salt = from.cache_salt(),
                      .ranks = from.ranks(),
-                     .deterministic = from.deterministic()};
+                     .deterministic = from.deterministic(),
+                     .pin_threads = from.pin_threads()};
   if (out.ranks == 0) out.ranks = 1;
   if (out.stripes_per_thread == 0) out.stripes_per_thread = ManifestEngine().stripes_per_thread;
   return out;

@@ -1,8 +1,11 @@
 #include "core/base/stripe_pool.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/resource.h>
 
+#include <array>
+#include <atomic>
 #include <numeric>
 #include <vector>
 
@@ -39,6 +42,34 @@ TEST_P(StripePoolOfThreads, CommandsRunInOrderAndEachStripeOnce) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Threads, StripePoolOfThreads, testing::Values(1, 2, 3, 5));
+
+// Each worker says on which processors it may run.
+TEST(StripePool, PinnedWorkersKeepToOneProcessorEach) {
+  cpu_set_t allowed;
+  ASSERT_EQ(::sched_getaffinity(0, sizeof allowed, &allowed), 0);
+  for (const bool pinned : {false, true}) {
+    StripePool pool(3, 1, pinned ? std::optional(1u) : std::nullopt);
+    std::array<std::atomic<int>, 3> processors{};
+    auto* seen = &processors;
+    const auto look = [](const void* args, std::uint32_t, std::uint32_t, std::uint32_t worker) {
+      cpu_set_t mine;
+      ::sched_getaffinity(0, sizeof mine, &mine);
+      (**static_cast<decltype(seen) const*>(args))[worker].store(CPU_COUNT(&mine));
+    };
+    for (int i = 0; i < 100000 && (processors[1] == 0 || processors[2] == 0); ++i) {
+      pool.submit(look, &seen, sizeof seen, 3);
+      pool.wait();
+    }
+    for (const std::size_t worker : {1u, 2u})
+      if (processors[worker] != 0)
+        EXPECT_EQ(processors[worker], pinned ? 1 : CPU_COUNT(&allowed)) << worker;
+    EXPECT_EQ(CPU_COUNT(&allowed), [] {
+      cpu_set_t now;
+      ::sched_getaffinity(0, sizeof now, &now);
+      return CPU_COUNT(&now);
+    }());
+  }
+}
 
 TEST(StripePool, SleepingWorkersWakeUp) {
   StripePool pool(3);

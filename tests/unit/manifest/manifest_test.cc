@@ -142,6 +142,7 @@ TEST(Manifest, HashKnowsMeaningNotLayout) {
   };
   EXPECT_EQ(hash(kGood), hash(kGood + "engine { stripes_per_thread: 4 } # the default"));
   EXPECT_NE(hash(kGood), hash(kGood + "engine { stripes_per_thread: 5 }"));
+  EXPECT_NE(hash(kGood), hash(kGood + "engine { pin_threads: true }"));
   EXPECT_NE(hash(kGood), hash(kGood + "sampling { seed: 0 }"));
 }
 
