@@ -307,6 +307,12 @@ AdapterSet* LoadedEngine::adapters() { return state_->adapters ? &*state_->adapt
 const Tokenizer& LoadedEngine::tokenizer() const { return state_->tokenizer; }
 const GgufFile& LoadedEngine::file() const { return state_->file; }
 const ModelShape& LoadedEngine::model() const { return state_->first().model(); }
+ModelCosts LoadedEngine::costs() const {
+  ModelCosts costs;
+  for (const auto& rank : state_->ranks)
+    add_costs(rank->model(), rank == state_->ranks.front(), costs);
+  return costs;
+}
 std::string_view LoadedEngine::device() const {
   return {state_->first().info().device.ptr, state_->first().info().device.len};
 }

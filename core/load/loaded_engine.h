@@ -12,6 +12,7 @@
 #include "core/format/tokenizer.h"
 #include "core/iface/boundary.h"
 #include "core/load/kv_budget.h"
+#include "core/load/model_costs.h"
 #include "core/manifest/manifest.h"
 #include "core/plugin/catalog.h"
 #include "core/runtime/engine.h"
@@ -55,6 +56,7 @@ class LoadedEngine {
   const Tokenizer& tokenizer() const;
   const GgufFile& file() const;
   const ModelShape& model() const;
+  ModelCosts costs() const;                      // of all ranks together
   std::string_view device() const;               // "cpu avx2"
   std::string_view numerics() const;             // "contract/1"
   std::int32_t context() const;                  // tokens of the longest sequence

@@ -90,7 +90,7 @@ Status ModelBuilder::declare(tenon_str name, std::int64_t n, std::int64_t k, boo
                        "a multiple of 32");
   *out = static_cast<std::uint32_t>(sources_.size());
   sources_.push_back({tensor, *codec, {.n = n, .k = k}, k});
-  shape_.weights.push_back({text, n, k, (*codec)->layout, tensor->data.size()});
+  shape_.weights.push_back({text, n, k, (*codec)->layout, tensor->data.size(), (*codec)->has_min});
   return {};
 }
 

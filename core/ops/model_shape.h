@@ -16,6 +16,7 @@ struct WeightShape {
   std::int64_t n = 0, k = 0;
   tenon_layout layout = TENON_LAYOUT_F32;
   std::uint64_t bytes = 0;  // in the file
+  bool has_min = false;
 };
 
 struct LinearGroupShape {
