@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -32,12 +33,26 @@ struct Pipe {
     write_end = ends[1];
     return true;
   }
+  // The same, but writing to an end that nobody reads any more is an error and no signal: for
+  // send().
+  bool open_socket() {
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return false;
+    read_end = ends[0];
+    write_end = ends[1];
+    return true;
+  }
   void close_read() {
     if (read_end >= 0) ::close(std::exchange(read_end, -1));
   }
   void close_write() {
     if (write_end >= 0) ::close(std::exchange(write_end, -1));
   }
+};
+
+// What a child gets; -1: nothing to read.
+struct Streams {
+  int in = -1, out = -1, err = -1;
 };
 
 Error cannot_start(const ChildOptions& options, int error) {
@@ -50,17 +65,16 @@ Error cannot_start(const ChildOptions& options, int error) {
 
 // In the child, between fork and exec: only calls that are safe there. Everything that allocates
 // was made ready by the parent.
-[[noreturn]] void become(char* const* argv, char* const* environment, const Pipe& output,
+[[noreturn]] void become(char* const* argv, char* const* environment, const Streams& streams,
                          const Pipe& failure, pid_t parent) {
   setpgid(0, 0);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(127);  // the parent died before prctl
   for (const int signal_number : {SIGINT, SIGTERM, SIGHUP, SIGXFSZ, SIGPIPE})
     signal(signal_number, SIG_DFL);
-  const int nothing = open("/dev/null", O_RDONLY);
-  dup2(nothing, STDIN_FILENO);
-  dup2(output.write_end, STDOUT_FILENO);
-  dup2(output.write_end, STDERR_FILENO);
+  dup2(streams.in >= 0 ? streams.in : open("/dev/null", O_RDONLY), STDIN_FILENO);
+  dup2(streams.out, STDOUT_FILENO);
+  dup2(streams.err, STDERR_FILENO);
   execvpe(argv[0], argv, environment);
   const int error = errno;
   [[maybe_unused]] const ssize_t written = write(failure.write_end, &error, sizeof error);
@@ -150,11 +164,10 @@ ChildResult follow(const ChildOptions& options, pid_t child, Pipe& output) {
   return result;
 }
 
-}  // namespace
-
-Result<ChildResult> run_child(const ChildOptions& options) {
-  Pipe output, failure;
-  if (!output.open() || !failure.open()) return cannot_start(options, errno);
+// The child's process id, which is its group's too.
+Result<pid_t> spawn(const ChildOptions& options, const Streams& streams) {
+  Pipe failure;
+  if (!failure.open()) return cannot_start(options, errno);
   std::vector<std::string> arguments = options.argv;
   std::vector<std::string> environment = merged_environment(options);
   std::vector<char*> argument_pointers = pointers(arguments);
@@ -164,9 +177,8 @@ Result<ChildResult> run_child(const ChildOptions& options) {
   const pid_t child = fork();
   if (child < 0) return cannot_start(options, errno);
   if (child == 0)
-    become(argument_pointers.data(), environment_pointers.data(), output, failure, parent);
+    become(argument_pointers.data(), environment_pointers.data(), streams, failure, parent);
   setpgid(child, child);  // in both, so that neither has to wait for the other
-  output.close_write();
   failure.close_write();
 
   int error = 0;
@@ -175,7 +187,108 @@ Result<ChildResult> run_child(const ChildOptions& options) {
     waitpid(child, &status, 0);
     return cannot_start(options, error);
   }
+  return child;
+}
+
+std::string last_lines(const std::string& text) {
+  constexpr std::size_t kShown = 300;
+  const std::size_t end = text.find_last_not_of('\n') + 1;
+  return text.substr(end > kShown ? end - kShown : 0, std::min(end, kShown));
+}
+
+}  // namespace
+
+Result<ChildResult> run_child(const ChildOptions& options) {
+  Pipe output;
+  if (!output.open()) return cannot_start(options, errno);
+  TENON_ASSIGN(const pid_t child, spawn(options, {-1, output.write_end, output.write_end}));
+  output.close_write();
   return follow(options, child, output);
+}
+
+struct Companion::State {
+  std::string program;
+  pid_t child = -1;
+  Pipe in, out, err;
+  std::string heard, errors;  // not given away yet; the end of stderr
+};
+
+Companion::Companion(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Companion::Companion(Companion&&) noexcept = default;
+Companion& Companion::operator=(Companion&&) noexcept = default;
+
+Companion::~Companion() {
+  if (state_ == nullptr || state_->child < 0) return;
+  state_->in.close_write();
+  int status = 0;
+  if (!reap(state_->child, status, Clock::now() + kGrace)) end_group(state_->child, status);
+}
+
+Result<Companion> Companion::start(const std::vector<std::string>& argv) {
+  auto state = std::make_unique<State>();
+  const ChildOptions options{.argv = argv};
+  if (!state->in.open_socket() || !state->out.open() || !state->err.open())
+    return cannot_start(options, errno);
+  state->program = argv.front();
+  TENON_ASSIGN(state->child,
+               spawn(options, {state->in.read_end, state->out.write_end, state->err.write_end}));
+  state->in.close_read();
+  state->out.close_write();
+  state->err.close_write();
+  return Companion(std::move(state));
+}
+
+int Companion::process() const { return state_->child; }
+
+Error Companion::ended() {
+  while (has_data(state_->err.read_end) &&
+         drain(state_->err.read_end, std::chrono::milliseconds(0), state_->errors)) {
+  }
+  int status = 0;
+  if (!reap(state_->child, status, Clock::now() + kGrace)) end_group(state_->child, status);
+  state_->child = -1;
+  const std::string how = WIFSIGNALED(status)
+                              ? std::string("signal: ") + ::strsignal(WTERMSIG(status))
+                              : "exit code " + std::to_string(WEXITSTATUS(status));
+  const std::string said = last_lines(state_->errors);
+  return Error{.code = Code::kUnavailable,
+               .id = "TENON-A091",
+               .message = "a program that was measured ended by itself",
+               .where = state_->program,
+               .found = how + (said.empty() ? "" : ": " + said)};
+}
+
+Status Companion::tell(const std::string& line) {
+  const std::string text = line + "\n";
+  for (std::size_t at = 0; at < text.size();) {
+    const ssize_t wrote =
+        send(state_->in.write_end, text.data() + at, text.size() - at, MSG_NOSIGNAL);
+    if (wrote < 0 && errno == EINTR) continue;
+    if (wrote < 0) return ended();
+    at += static_cast<std::size_t>(wrote);
+  }
+  return {};
+}
+
+Result<std::string> Companion::hear(const std::function<bool()>& keep_going) {
+  for (;;) {
+    if (const std::size_t end = state_->heard.find('\n'); end != std::string::npos) {
+      std::string line = state_->heard.substr(0, end);
+      state_->heard.erase(0, end + 1);
+      return line;
+    }
+    if (!keep_going())
+      return Error{.code = Code::kCancelled, .id = "TENON-A017", .message = "interrupted"};
+    pollfd ready[] = {{state_->out.read_end, POLLIN, 0}, {state_->err.read_end, POLLIN, 0}};
+    if (poll(ready, 2, 200) <= 0) continue;
+    if ((ready[1].revents & POLLIN) != 0)
+      drain(state_->err.read_end, std::chrono::milliseconds(0), state_->errors);
+    if (ready[0].revents == 0) continue;
+    char buffer[4096];
+    const ssize_t got = read(state_->out.read_end, buffer, sizeof buffer);
+    if (got == 0) return ended();
+    if (got > 0) state_->heard.append(buffer, static_cast<std::size_t>(got));
+  }
 }
 
 }  // namespace tenon::app

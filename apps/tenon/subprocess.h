@@ -1,9 +1,11 @@
-// One child process in a process group of its own, its output collected, ended with all it started
-// when the work is interrupted or this process dies.
+// Child processes, each in a process group of its own, ended with all that it started when the work
+// is interrupted or this process dies: one that is run to its end, its output collected, or one
+// that is talked with.
 #pragma once
 
 #include <chrono>
 #include <functional>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -27,5 +29,29 @@ struct ChildOptions {
 
 // TENON-A020 when the program cannot be started at all.
 Result<ChildResult> run_child(const ChildOptions& options);
+
+// A child that is told a line on its stdin and answers with lines on its stdout, until it is
+// destroyed: its stdin then ends, and a moment later so does the child. What it writes to stderr is
+// kept for the error. Not thread-safe.
+class Companion {
+ public:
+  // TENON-A020 when the program cannot be started at all.
+  static Result<Companion> start(const std::vector<std::string>& argv);
+  Companion(Companion&&) noexcept;
+  Companion& operator=(Companion&&) noexcept;
+  ~Companion();
+
+  // TENON-A091: the child has ended; how, and the end of what it wrote to stderr.
+  Status tell(const std::string& line);
+  // The next line. TENON-A091; TENON-A017: `keep_going`, asked now and then, says no.
+  Result<std::string> hear(const std::function<bool()>& keep_going);
+  int process() const;  // its id
+
+ private:
+  struct State;
+  explicit Companion(std::unique_ptr<State> state);
+  Error ended();
+  std::unique_ptr<State> state_;
+};
 
 }  // namespace tenon::app
