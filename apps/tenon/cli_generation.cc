@@ -106,15 +106,45 @@ void declare_bench(CLI::App& app, Parsed& parsed) {
   BenchCommand& bench = parsed.bench;
   CLI::App* command = add_command(app, "bench", "Measure prompt reading and generation", "bench",
                                   parsed, &Parsed::bench);
+  const auto add_list = [&](const char* name, std::vector<std::int64_t>& out, const char* what,
+                            const CLI::Range& range) {
+    command->add_option(name, out, what)
+        ->delimiter(',')
+        ->check(range)
+        ->allow_extra_args(false)
+        ->type_name("N[,N...]");
+  };
   const CLI::Range tokens(0, kMaxTokens);
-  command->add_option("--prompt", bench.prompt, "Tokens to read, timed")->check(tokens);
-  command->add_option("--gen", bench.gen, "Tokens to generate, timed")->check(tokens);
-  command->add_option("--depth", bench.depth, "Tokens in the cache beforehand")->check(tokens);
-  command->add_option("--batch", bench.batch, "Sequences at once")->check(CLI::Range(1, 4096));
-  command->add_option("--rounds", bench.rounds, "Repetitions; medians are printed")
+  add_list("--prompt", bench.prompt, "Tokens to read, timed; default 512", tokens);
+  add_list("--gen", bench.gen, "Tokens to generate, timed; default 128", tokens);
+  add_list("--depth", bench.depth, "Tokens in the cache beforehand; default 0", tokens);
+  add_list("--batch", bench.batch, "Sequences at once; default 1", CLI::Range(1, 4096));
+  command->add_option("--rounds", bench.rounds, "Repetitions; default 5, of a comparison 10")
       ->check(CLI::Range(1, 1000));
+  command
+      ->add_option("--warm-up", bench.warm_up,
+                   "The most rounds before them; fewer when they agree; default 10")
+      ->check(CLI::Range(0, 1000));
+  command->add_flag("--json", bench.json, "Print all of it as one JSON object, errors included");
+  CLI::Option* limits =
+      command->add_flag("--limits", bench.limits, "Measure what the machine can do, and no engine");
+  command->add_flag("--no-limits", bench.no_limits, "Do not measure what the machine can do")
+      ->excludes(limits);
+  command->add_flag("--arm", bench.arm)->group("");
   add_engine(*command, bench.engine);
   add_adapters(*command, bench.engine);
+  const auto add_against = [&](const char* name, std::string& out, const char* what,
+                               const char* type) {
+    CLI::Option* option = command->add_option(name, out, what);
+    option->type_name(type)->group("Comparison")->excludes(limits);
+    // They are of one engine, in this process.
+    for (const char* other : {"--profile", "--profile-json", "--trace"})
+      option->excludes(command->get_option(other));
+  };
+  add_against("--against", bench.against, "B has this manifest", "FILE");
+  add_against("--against-binary", bench.against_binary, "B is this tenon", "FILE");
+  add_against("--against-options", bench.against_options,
+              "B has these options of an engine over the others", "\"OPTIONS\"");
 }
 
 // "; default 8", from what a struct has before the command line is read.

@@ -11,10 +11,11 @@ int run_command(const HelpCommand& command) {
 
 int run_command(const VersionCommand& command) {
   if (command.json)
-    std::printf("{\"version\":\"%s\",\"compiler\":\"%s\",\"build\":\"%s\"}\n", TENON_VERSION,
-                __VERSION__, TENON_BUILD_TYPE);
+    std::printf("{\"version\":\"%s\",\"revision\":\"%s\",\"compiler\":\"%s\",\"build\":\"%s\"}\n",
+                TENON_VERSION, command.revision.c_str(), __VERSION__, TENON_BUILD_TYPE);
   else
-    std::printf("tenon %s (%s, compiler %s)\n", TENON_VERSION, TENON_BUILD_TYPE, __VERSION__);
+    std::printf("tenon %s (revision %s, %s, compiler %s)\n", TENON_VERSION,
+                command.revision.c_str(), TENON_BUILD_TYPE, __VERSION__);
   return kExitOk;
 }
 

@@ -1,52 +1,18 @@
 // A trace against one engine or several arms in turns: medians over the rounds, and their ranges.
-#include <unistd.h>
-
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <fstream>
 
 #include "apps/tenon/cli.h"
 #include "apps/tenon/interrupt.h"
 #include "apps/tenon/profile_report.h"
+#include "apps/tenon/progress.h"
 #include "apps/tenon/replay_report.h"
 #include "apps/tenon/session.h"
 #include "core/base/log.h"
 
 namespace tenon::app {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-// One line, rewritten on a terminal; a line every ten seconds elsewhere.
-class ReplayDisplay {
- public:
-  explicit ReplayDisplay(std::string what)
-      : what_(std::move(what)),
-        terminal_(::isatty(STDERR_FILENO) == 1),
-        next_(Clock::now() + std::chrono::seconds(terminal_ ? 0 : 10)) {}
-  ~ReplayDisplay() {
-    if (open_) std::fputc('\n', stderr);
-  }
-  ReplayDisplay(const ReplayDisplay&) = delete;
-  ReplayDisplay& operator=(const ReplayDisplay&) = delete;
-
-  void show(const ReplayProgress& progress) {
-    const Clock::time_point now = Clock::now();
-    if (now < next_) return;
-    next_ = now + (terminal_ ? std::chrono::milliseconds(200) : std::chrono::seconds(10));
-    std::fprintf(stderr, "%s%s: %.0f s, %zu of %zu arrived, %zu ended%s", terminal_ ? "\r" : "",
-                 what_.c_str(), progress.seconds, progress.arrived, progress.all, progress.ended,
-                 terminal_ ? "\x1b[K" : "\n");
-    std::fflush(stderr);
-    open_ = terminal_;
-  }
-
- private:
-  std::string what_;
-  bool terminal_, open_ = false;
-  Clock::time_point next_;
-};
 
 Result<std::vector<TraceRow>> trace_of(const ReplayTraceCommand& command) {
   if (command.generate) return generate_trace(command.shape);
@@ -110,9 +76,16 @@ Result<bool> run_round(const ReplayTraceCommand& command, const std::vector<Trac
   arm.threads = loaded.threads();
   if (interrupted()) return false;
   TENON_TRY(warm_up(loaded));
-  ReplayDisplay display(what);
-  TENON_ASSIGN(Replay replay, replay_trace(loaded, rows, command.speed, round,
-                                           [&](const ReplayProgress& p) { display.show(p); }));
+  StatusLine line;
+  const auto show = [&](const ReplayProgress& progress) {
+    if (!line.due()) return;
+    char text[80];
+    std::snprintf(text, sizeof text, ": %.0f s, %zu of %zu arrived, %zu ended", progress.seconds,
+                  progress.arrived, progress.all, progress.ended);
+    line.show(what + text);
+  };
+  TENON_ASSIGN(Replay replay, replay_trace(loaded, rows, command.speed, round, show));
+  line.close();
   TENON_TRY(report_profile(loaded, command.engine));
   const bool whole = !replay.interrupted;
   add_round(std::move(replay), rows.size(), command.bounds, arm);

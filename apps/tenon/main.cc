@@ -3,17 +3,24 @@
 #include "apps/tenon/cli.h"
 #include "apps/tenon/interrupt.h"
 
+extern const char* const kRevision;  // revision.cmake
+
 namespace {
 
 int run(int argc, char** argv) {
   using namespace tenon::app;  // NOLINT(google-build-using-namespace)
-  const auto command = parse_command_line(argc, argv);
+  auto command = parse_command_line(argc, argv);
   if (!command.ok()) {
     report_error(command.error());
     return kExitUsage;
   }
   install_interrupt_handlers();
-  return std::visit([](const auto& args) { return run_command(args); }, *command);
+  return std::visit(
+      [](auto& args) {
+        if constexpr (requires { args.revision; }) args.revision = kRevision;
+        return run_command(args);
+      },
+      *command);
 }
 
 }  // namespace

@@ -121,21 +121,32 @@ Examples:
 )"},
     {"score", R"(
 Log-probabilities are natural logarithms. A text longer than the context is cut into windows, each
-scored by itself; the first token of a window has nothing before it and is not scored (where the
-model begins a text with a token of its own, it is).
+scored by itself; the first token of a window has nothing before it and is not scored, unless the
+model begins a text with a token of its own.
 
 Examples:
   tenon score README.md
   echo -n "To be or not to be" | tenon score --tokens
 )"},
     {"bench", R"(
-Rates are tokens per second over the whole batch, of random tokens, after a short warm-up. Reading
-ends when every sequence has its first token; what is generated after that counts as generation.
-The last line of stdout is {"prefill_tps": x, "decode_tps": y}, 0 where nothing was timed.
+Rates are tokens per second over the whole batch, of random tokens. Rounds are repeated until the
+last three agree within 5 %, then --rounds are measured; medians are printed with their range, and
+beside them the part of what this machine could do at most, measured in the same run. Reading ends
+when every sequence has its first token; what is generated after that counts as generation. Lists
+give every combination. On a terminal a table is printed, elsewhere also a last line
+{"prefill_tps": x, "decode_tps": y}, 0 where nothing was timed.
+
+A comparison loads A, A again and B in processes of their own and measures them in turns. A
+difference counts when the interval of B/A excludes 1 and it is larger than what A differs from A.
+docs/operate/benchmarks.md says more.
 
 Examples:
   tenon bench --prompt 512 --gen 0 --rounds 5
-  tenon bench --prompt 0 --gen 128 --depth 2048 --threads 2
+  tenon bench --prompt 0 --gen 128 --depth 0,2048 --threads 2
+  tenon bench --against-binary ../other/build/release/bin/tenon
+  tenon bench --against apps/manifests/sarathi.textproto --batch 8
+  tenon bench --against-options "--threads 1" --json
+  tenon bench --limits
 )"},
     {"replay-trace", R"(
 Requests come when the trace says, whatever the engine is doing, and are measured from that moment.

@@ -50,6 +50,25 @@ void PullDisplay::show(const PullProgress& progress) {
   std::fflush(stderr);
 }
 
+StatusLine::StatusLine()
+    : terminal_(isatty(STDERR_FILENO) == 1),
+      next_(Clock::now() + std::chrono::seconds(terminal_ ? 0 : 10)) {}
+
+StatusLine::~StatusLine() { close(); }
+
+void StatusLine::show(const std::string& text) {
+  if (!due()) return;
+  next_ = Clock::now() + (terminal_ ? std::chrono::milliseconds(100) : std::chrono::seconds(10));
+  std::fprintf(stderr, "%s%s%s", terminal_ ? "\r\033[K" : "", text.c_str(), terminal_ ? "" : "\n");
+  std::fflush(stderr);
+  open_ = terminal_;
+}
+
+void StatusLine::close() {
+  if (open_) std::fputs("\r\033[K", stderr);
+  open_ = false;
+}
+
 void show_terms(const std::string& model, const Pulled& pulled) {
   if (pulled.terms.empty()) return;
   // A progress line may still be open.
