@@ -91,11 +91,12 @@ struct BenchCommand {
   EngineChoice engine;
   std::vector<std::int64_t> prompt{512}, gen{128}, depth{0}, batch{1};  // every combination
   std::optional<std::int64_t> rounds;
-  std::int64_t warm_up = 10;    // the most rounds of it
-  std::string against;          // the manifest of B; empty: A's
-  std::string against_binary;   // the program of B; empty: this one
-  std::string against_options;  // of B alone, over the others
-  bool limits = false;          // measure the machine and nothing else
+  std::int64_t warm_up = 10;         // the most rounds of it
+  std::string against;               // the manifest of B; empty: A's
+  std::string against_binary;        // the program of B; empty: this one
+  std::string against_options;       // of B alone, over the others
+  std::vector<std::string> compare;  // two results, instead of measuring
+  bool limits = false;               // measure the machine and nothing else
   bool no_limits = false;
   bool json = false;
   bool arm = false;      // of a child: measure what stdin says

@@ -130,6 +130,12 @@ void declare_bench(CLI::App& app, Parsed& parsed) {
       command->add_flag("--limits", bench.limits, "Measure what the machine can do, and no engine");
   command->add_flag("--no-limits", bench.no_limits, "Do not measure what the machine can do")
       ->excludes(limits);
+  command
+      ->add_option("--compare", bench.compare,
+                   "Compare two results of --json or of a history, FILE or FILE:LINE; measure none")
+      ->expected(2)
+      ->type_name("A B")
+      ->excludes(limits);
   command->add_flag("--arm", bench.arm)->group("");
   add_engine(*command, bench.engine);
   add_adapters(*command, bench.engine);

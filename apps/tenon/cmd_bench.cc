@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "apps/tenon/bench/arm.h"
+#include "apps/tenon/bench/compare.h"
 #include "apps/tenon/bench/machine_limits.h"
 #include "apps/tenon/bench/report.h"
 #include "apps/tenon/bench/rounds.h"
@@ -87,10 +88,26 @@ int run_limits(const BenchCommand& command) {
   return kExitOk;
 }
 
+Result<RecordComparison> compare_files(const std::string& a, const std::string& b) {
+  TENON_ASSIGN(const BenchRecord first, read_record(a));
+  TENON_ASSIGN(const BenchRecord second, read_record(b));
+  return compare_records(first, second);
+}
+
+int run_comparison(const BenchCommand& command) {
+  const auto comparison = compare_files(command.compare[0], command.compare[1]);
+  if (!comparison.ok()) return report_error(comparison.error(), command.json);
+  for (const std::string& warning : comparison->warnings) log(Severity::kWarning, "bench", warning);
+  std::fputs((command.json ? comparison_json(*comparison) : comparison_table(*comparison)).c_str(),
+             stdout);
+  return kExitOk;
+}
+
 }  // namespace
 
 int run_command(const BenchCommand& command) {
   if (command.limits) return run_limits(command);
+  if (!command.compare.empty()) return run_comparison(command);
   if (command.arm) return serve_arm(command);
   const auto report = run_bench(command);
   if (!report.ok()) return report_error(report.error(), command.json);

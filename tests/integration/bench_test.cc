@@ -7,6 +7,7 @@
 
 #include "apps/tenon/bench/arm.h"
 #include "apps/tenon/bench/cell.h"
+#include "apps/tenon/bench/compare.h"
 #include "apps/tenon/bench/machine_limits.h"
 #include "apps/tenon/bench/report.h"
 #include "apps/tenon/bench/roof.h"
@@ -189,6 +190,52 @@ TEST(Bench, ACompanionAnswersAndItsEndIsAnError) {
   EXPECT_EQ(Companion::start({"/nonexistent"}).error().id, "TENON-A020");
 }
 
+std::string write_records(const std::string& name, const std::vector<json>& records) {
+  const std::string path = testing::TempDir() + "/bench-" + name + ".jsonl";
+  std::ofstream file(path);
+  for (const json& record : records) file << record.dump() << '\n';
+  return path;
+}
+
+json record_of(double read, std::vector<double> rates) {
+  return {{"limits",
+           {{"cpu", "a cpu"},
+            {"isa", "avx2"},
+            {"all", {{"threads", 2}, {"read_gb_per_s", read}, {"int8_gops", 100.0}}}}},
+          {"samples", {{"product", std::move(rates)}, {"empty", {0, 0}}}}};
+}
+
+TEST(Bench, ResultsOfTwoTimesAreComparedByLine) {
+  const std::string file = write_records(
+      "history", {record_of(20, {10, 10.1, 10, 9.9, 10}), record_of(20, {12, 12.1, 12, 11.9, 12}),
+                  record_of(24, {12, 12.1, 12, 11.9, 12})});
+  const auto result = [&](const std::string& a, const std::string& b) {
+    const auto comparison = compare_records(*read_record(file + a), *read_record(file + b));
+    EXPECT_TRUE(comparison.ok());
+    EXPECT_EQ(comparison->rows.size(), 1u);  // what is 0 was not timed
+    return comparison->rows[0].result;
+  };
+  EXPECT_EQ(result(":1", ":2").difference, Difference::kMore);
+  EXPECT_EQ(result(":2", ":-3").difference, Difference::kLess);
+  EXPECT_EQ(result(":1", ":1").difference, Difference::kNoDifference);
+  // The machine itself was 20 % faster, so this says nothing. The last line is the default.
+  EXPECT_EQ(result(":1", "").difference, Difference::kNoDifference);
+  EXPECT_EQ(read_record(file + ":4").error().id, "TENON-A094");
+  EXPECT_EQ(read_record(write_records("none", {json{{"rates", 1}}})).error().id, "TENON-A094");
+  json other = record_of(20, {1, 1, 1, 1, 1});
+  other["samples"] = {{"another", {1, 1, 1, 1, 1}}};
+  other["limits"]["isa"] = "avx512vnni";
+  const std::string elsewhere = write_records("other", {other});
+  EXPECT_EQ(compare_records(*read_record(file), *read_record(elsewhere)).error().id, "TENON-A095");
+  other["samples"]["product"] = {1, 1, 1, 1, 1};
+  const auto mixed =
+      compare_records(*read_record(file), *read_record(write_records("mixed", {other})));
+  ASSERT_TRUE(mixed.ok());
+  EXPECT_EQ(mixed->only_b, 1u);
+  EXPECT_EQ(mixed->warnings.size(), 1u);
+  EXPECT_NE(comparison_table(*mixed).find("slower 1"), std::string::npos);
+}
+
 class BenchCommandLine : public testing::Test {
  protected:
   // Its standard output; `code` is what it should end with.
@@ -257,6 +304,17 @@ TEST_F(BenchCommandLine, ComparesEnginesInTurns) {
   EXPECT_EQ(cell["arms"][2]["decode"]["samples"].size(), 5u);
   EXPECT_GT(cell["comparison"]["decode"]["ratio"], 0);
   EXPECT_TRUE(cell["comparison"]["prefill"]["verdict"].is_string());
+}
+
+// What --json prints is what --compare reads.
+TEST_F(BenchCommandLine, ComparesItsOwnResults) {
+  const std::string path =
+      write_records("own", {last_line(bench({"--rounds", "1", "--no-limits", "--json"}))});
+  const json out = last_line(bench({"--compare", path, path, "--json"}));
+  ASSERT_EQ(out["rows"].size(), 2u);
+  EXPECT_EQ(out["rows"][0]["verdict"], "too few rounds");
+  bench({"--compare", path, "/nonexistent"}, 1);
+  EXPECT_NE(said().find("TENON-A030"), std::string::npos) << said();
 }
 
 TEST_F(BenchCommandLine, AnArmThatCannotBeMeasuredIsNamed) {
