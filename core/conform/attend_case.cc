@@ -19,6 +19,18 @@ Matrix input(std::uint32_t stream, int first, int rows, std::int64_t columns, fl
   return {{all.values.begin() + first * columns, all.values.end()}, rows, columns};
 }
 
+constexpr double kBases[] = {50.0, 100.0};  // of layers
+
+void rope_rows(void* ctx, std::int32_t layer, std::int32_t first, std::int32_t rows, double* out) {
+  const auto dims = static_cast<std::int32_t>(reinterpret_cast<std::intptr_t>(ctx));
+  for (std::int32_t p = first; p < first + rows; ++p)
+    for (std::int32_t i = 0; i < dims / 2; ++i) {
+      const double angle = p * std::pow(kBases[layer], -2.0 * i / dims);
+      *out++ = std::cos(angle);
+      *out++ = std::sin(angle);
+    }
+}
+
 Status prepare(const BackendRig& rig, const AttendCase& c) {
   std::mt19937 random(static_cast<std::uint32_t>(c.dim + c.q_heads));
   RandomWeight q_norm(TENON_LAYOUT_F32, 1, c.dim, false, random),
@@ -26,8 +38,8 @@ Status prepare(const BackendRig& rig, const AttendCase& c) {
   TENON_TRY(q_norm.load(rig.table(), 0));
   TENON_TRY(k_norm.load(rig.table(), 1));
   // The two layers differ in everything; the second is attended.
-  const tenon_attention_layer layers[] = {{50.0, 0, -1, -1, 0},
-                                          {100.0, c.window, c.norms ? 0 : -1, c.norms ? 1 : -1, 0}};
+  const tenon_attention_layer layers[] = {
+      {kBases[0], 0, -1, -1, 0}, {kBases[1], c.window, c.norms ? 0 : -1, c.norms ? 1 : -1, 0}};
   tenon_attention_geometry geometry{};
   geometry.hdr = {sizeof geometry, 0, nullptr};
   geometry.layers = 2;
@@ -41,16 +53,16 @@ Status prepare(const BackendRig& rig, const AttendCase& c) {
   geometry.of_layer = layers;
   const tenon_cache_spec spec{{sizeof spec, 0, nullptr}, 2, c.kv_heads, c.dim, c.window};
   const std::int32_t spec_of_layer[] = {0, 0};
-  std::vector<double> tables[2];
-  for (const int layer : {0, 1})
-    for (int p = 0; p < kContext; ++p)
-      for (int i = 0; i < c.rope_dims / 2; ++i) {
-        const double angle = p * std::pow(layers[layer].rope_base, -2.0 * i / c.rope_dims);
-        tables[layer].insert(tables[layer].end(), {std::cos(angle), std::sin(angle)});
-      }
-  const double* rope[] = {tables[0].data(), tables[1].data()};
+  // The number itself for ctx: it has to outlive the case.
   const tenon_attend_prepare attend{
-      {sizeof attend, 0, nullptr}, &geometry, &spec, spec_of_layer, 1, kContext, rope};
+      {sizeof attend, 0, nullptr},
+      &geometry,
+      &spec,
+      spec_of_layer,
+      1,
+      kContext,
+      rope_rows,
+      reinterpret_cast<void*>(static_cast<std::intptr_t>(c.rope_dims))};
   TENON_TRY(rig.table().prepare_attend(&attend));
   TENON_TRY(rig.table().kv_create(0, kPages));
   for (std::uint32_t page = 0; page < kPages; ++page)

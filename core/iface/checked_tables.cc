@@ -234,7 +234,7 @@ void visit(Crossing& crossing, const Path& at, tenon_attend_prepare& s) {
   crossing.share({&at, "geometry"}, s.geometry, 1);
   crossing.share({&at, "specs"}, s.specs, static_cast<std::uint64_t>(s.n_specs));
   crossing.share({&at, "spec_of_layer"}, s.spec_of_layer, crossing.may_pass() ? static_cast<std::uint64_t>(s.geometry->layers) : 0);
-  crossing.non_null({&at, "rope"}, s.rope);
+  crossing.non_null({&at, "rope_rows"}, reinterpret_cast<const void*>(s.rope_rows));
 }
 
 void visit([[maybe_unused]] Crossing& crossing, [[maybe_unused]] const Path& at, [[maybe_unused]] tenon_row_fault& s) {

@@ -179,9 +179,8 @@ Status LoadedEngine::State::declare_model() {
 
 // One budget for all ranks: every rank has as many pages, of its own heads.
 Status LoadedEngine::State::make_memory() {
-  const RopeTables rope(first().model().attention, context);
   for (const auto& rank : ranks) {
-    TENON_TRY(rank->prepare_attention(rope, context));
+    TENON_TRY(rank->prepare_attention(context));
     const std::vector<KvPoolSize> sizes = rank->pool_sizes();
     pools.resize(sizes.size());
     for (std::size_t i = 0; i < sizes.size(); ++i) {

@@ -274,26 +274,19 @@ Status ModelBuilder::load_into(const iface::Backend& backend) const {
   return backend.sync();
 }
 
-RopeTables::RopeTables(const tenon_attention_geometry& geometry, std::int32_t context) {
-  const std::int32_t half = geometry.rope_dims / 2;
-  const auto values = static_cast<std::size_t>(context) * static_cast<std::size_t>(half) * 2;
-  for (std::int32_t layer = 0; layer < geometry.layers; ++layer) {
-    const double base = geometry.of_layer[layer].rope_base;
-    std::vector<double>& table = of_base_[base];
-    if (table.size() != values) {
-      table.resize(values);
-      for (std::int32_t i = 0; i < half; ++i) {
-        const double frequency = std::pow(base, -2.0 * i / geometry.rope_dims);
-        for (std::int32_t position = 0; position < context; ++position) {
-          const auto at = (static_cast<std::size_t>(position) * static_cast<std::size_t>(half) +
-                           static_cast<std::size_t>(i)) *
-                          2;
-          table[at] = std::cos(position * frequency);
-          table[at + 1] = std::sin(position * frequency);
-        }
-      }
+void rope_rows(void* geometry, std::int32_t layer, std::int32_t first, std::int32_t rows,
+               double* out) {
+  const auto& g = *static_cast<const tenon_attention_geometry*>(geometry);
+  const std::int32_t half = g.rope_dims / 2;
+  const double base = g.of_layer[layer].rope_base;
+  for (std::int32_t i = 0; i < half; ++i) {
+    const double frequency = std::pow(base, -2.0 * i / g.rope_dims);
+    for (std::int32_t row = 0; row < rows; ++row) {
+      const std::int32_t position = first + row;
+      double* at = out + 2 * (static_cast<std::ptrdiff_t>(row) * half + i);
+      at[0] = std::cos(position * frequency);
+      at[1] = std::sin(position * frequency);
     }
-    of_layer_.push_back(table.data());
   }
 }
 

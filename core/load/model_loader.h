@@ -3,7 +3,6 @@
 // is wrong is refused here by name.
 #pragma once
 
-#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -80,16 +79,8 @@ class ModelBuilder {
 Status check_shares(const tenon_split_units& units, std::span<const tenon_rank_share> shares,
                     const std::string& owner);
 
-// The tables of rope angles: cos and sin for [context, dims / 2], libm doubles, one table for each
-// distinct base.
-class RopeTables {
- public:
-  RopeTables(const tenon_attention_geometry& geometry, std::int32_t context);
-  const double* const* of_layer() const { return of_layer_.data(); }
-
- private:
-  std::map<double, std::vector<double>> of_base_;
-  std::vector<const double*> of_layer_;  // [layers]
-};
+// A tenon_rope_rows_fn over a tenon_attention_geometry: libm's doubles.
+void rope_rows(void* geometry, std::int32_t layer, std::int32_t first, std::int32_t rows,
+               double* out);
 
 }  // namespace tenon

@@ -175,14 +175,15 @@ Status Rank::plan_attention() {
   return {};
 }
 
-Status Rank::prepare_attention(const RopeTables& rope, std::int32_t context) {
+Status Rank::prepare_attention(std::int32_t context) {
   const tenon_attend_prepare prepare{{sizeof prepare, 0, nullptr},
                                      &builder_.shape().attention,
                                      specs_,
                                      spec_of_layer_.data(),
                                      n_specs_,
                                      context,
-                                     rope.of_layer()};
+                                     &rope_rows,
+                                     &builder_.shape().attention};
   return backend_.prepare_attend(&prepare);
 }
 

@@ -68,8 +68,7 @@ class Rank {
   // Where layers keep their state. TENON-R056.
   Status plan_attention();
   Status load_weights() { return builder_.load_into(backend_); }
-  // The tables are the same for all ranks; the backend keeps what it needs of them.
-  Status prepare_attention(const RopeTables& rope, std::int32_t context);
+  Status prepare_attention(std::int32_t context);
   // `pools` has the numbers of pages of all ranks.
   Status create_pools(std::span<const KvPoolSize> pools);
   std::vector<KvPoolSize> pool_sizes() const;  // without numbers of pages

@@ -8,6 +8,7 @@
 #include "core/reference/kernels.h"
 #include "tenon/sdk/parallel.hpp"
 #include "tenon/sdk/plugin.hpp"
+#include "tenon/sdk/rope.hpp"
 #include "tenon/sdk/row_fault.hpp"
 #include "tenon/sdk/sample.hpp"
 
@@ -86,12 +87,9 @@ class Backend {
     geometry_.of_layer = layers_.data();
     specs_.assign(in->specs, in->specs + in->n_specs);
     spec_of_layer_.assign(in->spec_of_layer, in->spec_of_layer + geometry_.layers);
-    const std::size_t values =
-        static_cast<std::size_t>(in->context) * static_cast<std::size_t>(geometry_.rope_dims);
     for (std::int32_t layer = 0; layer < geometry_.layers; ++layer) {
-      std::vector<Real>& table = rope_[layers_[static_cast<std::size_t>(layer)].rope_base];
-      if (table.empty()) table.assign(in->rope[layer], in->rope[layer] + values);
-      rope_of_layer_.push_back(table.data());
+      const double base = layers_[static_cast<std::size_t>(layer)].rope_base;
+      rope_of_layer_.push_back(&rope_.try_emplace(base, *in, layer).first->second);
     }
     pools_.resize(specs_.size());
     return {};
@@ -295,7 +293,7 @@ class Backend {
                heads + h * geometry_.head_dim);
     if (geometry_.rope_style == TENON_ROPE_STYLE_NONE) return;
     const Real* cos_sin =
-        rope_of_layer_[static_cast<std::size_t>(layer)] + position * geometry_.rope_dims;
+        rope_of_layer_[static_cast<std::size_t>(layer)]->row(static_cast<std::int32_t>(position));
     for (int h = 0; h < n_heads; ++h)
       rope<P>(heads + h * geometry_.head_dim, cos_sin, geometry_.rope_dims,
               static_cast<tenon_rope_style>(geometry_.rope_style));
@@ -356,6 +354,7 @@ class Backend {
   }
 
   Status attend(const tenon_op_attend& op, const tenon_view* in, const tenon_view* out) {
+    rope_of_layer_[static_cast<std::size_t>(op.layer)]->reach_and_fill(sdk::end_of(*op.batch));
     std::vector<Real> k;
     for (std::int32_t s = 0; s < op.batch->n_sequences; ++s)
       for (std::int64_t r = 0; r < op.batch->sequences[s].n_rows; ++r)
@@ -383,9 +382,9 @@ class Backend {
   std::vector<tenon_cache_spec> specs_;
   std::vector<std::int32_t> spec_of_layer_;
   std::vector<tenon_attention_layer> layers_;
-  std::map<double, std::vector<Real>> rope_;  // by base: [context, rope_dims / 2, 2]
-  std::vector<const Real*> rope_of_layer_;
-  std::vector<std::vector<Kv>> pools_;   // per spec: [page, layer, K|V, kv head, 64, head_dim]
+  std::map<double, sdk::RopeTable<Real>> rope_;  // by base
+  std::vector<sdk::RopeTable<Real>*> rope_of_layer_;
+  std::vector<std::vector<Kv>> pools_;  // per spec: [page, layer, K|V, kv head, 64, head_dim]
   sdk::RowFaults faults_;
   std::vector<Real> normed_;             // [rows, k] of the running linear group
   std::vector<QuantisedRow> quantised_;  // [rows]

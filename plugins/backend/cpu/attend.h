@@ -11,6 +11,7 @@
 
 #include "attend_cut.h"
 #include "kernels.h"
+#include "tenon/sdk/rope.hpp"
 
 namespace tenon::cpu {
 
@@ -46,7 +47,7 @@ struct AttendSetup {
   };
   tenon_attention_geometry geometry{};
   std::vector<Layer> layers;
-  std::map<double, std::vector<float>> rope;  // by base
+  std::map<double, sdk::RopeTable<float>> rope;  // by base
   std::vector<KvPool> pools;
 };
 

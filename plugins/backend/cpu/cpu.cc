@@ -124,14 +124,12 @@ class CpuBackend {
     if (setup_.geometry.head_dim % 8 != 0 || setup_.geometry.head_dim > 256)
       return sdk::unimplemented("heads of " + std::to_string(setup_.geometry.head_dim) +
                                 " values; known: multiples of 8 up to 256");
-    const std::size_t values =
-        static_cast<std::size_t>(in->context) * static_cast<std::size_t>(setup_.geometry.rope_dims);
     for (std::int32_t i = 0; i < setup_.geometry.layers; ++i) {
       const tenon_attention_layer& layer = in->geometry->of_layer[i];
-      std::vector<float>& rope = setup_.rope[layer.rope_base];
-      if (rope.empty()) rope.assign(in->rope[i], in->rope[i] + values);
+      sdk::RopeTable<float>& rope = setup_.rope.try_emplace(layer.rope_base, *in, i).first->second;
+      rope_of_layer_.push_back(&rope);
       setup_.layers.push_back({in->spec_of_layer[i], layer.window, norm_of(layer.q_norm),
-                               norm_of(layer.k_norm), rope.data()});
+                               norm_of(layer.k_norm), rope.row(0)});
     }
     setup_.geometry.of_layer = nullptr;  // borrowed; what it said is in setup_.layers
     room_ = attend_room(setup_.geometry, threads_);
@@ -297,7 +295,28 @@ class CpuBackend {
     return {};
   }
 
+  // Angles of positions that no op has reached before.
+  void reach_positions(const tenon_op_attend& op) {
+    sdk::RopeTable<float>& rope = *rope_of_layer_[static_cast<std::size_t>(op.layer)];
+    const std::int32_t first = rope.reached(), end = rope.reach(sdk::end_of(*op.batch));
+    if (first == end) return;
+    struct Args {
+      sdk::RopeTable<float>* rope;
+      std::int32_t first, end;
+    };
+    const Args args{&rope, first, end};
+    threads_.submit(
+        [](const void* raw, uint32_t stripe, uint32_t count, uint32_t) {
+          const auto& a = *static_cast<const Args*>(raw);
+          const std::int64_t rows = a.end - a.first;
+          a.rope->fill(a.first + static_cast<std::int32_t>(rows * stripe / count),
+                       a.first + static_cast<std::int32_t>(rows * (stripe + 1) / count));
+        },
+        &args, sizeof args, stripes(end - first));
+  }
+
   Status attend(const tenon_op_attend& op, const tenon_view* in, const tenon_view* out) {
+    reach_positions(op);
     const AttendCut cut = cut_attend(setup_, op, threads_);
     if (const std::int64_t most = partial_floats(setup_, cut); most > room_.partial_floats) {
       threads_.wait();
@@ -354,6 +373,7 @@ class CpuBackend {
   AttendSetup setup_;
   AttendRoom room_;
   LinearRoom linear_;
+  std::vector<sdk::RopeTable<float>*> rope_of_layer_;
   DeltaScratch deltas_;
   std::vector<sdk::SampleScratch> sample_scratch_;  // one per worker
   std::int64_t sample_room_ = 0;

@@ -26,7 +26,7 @@ class AttendRig {
  public:
   AttendRig(const Setup& setup, const Target& target, const Geometry& geometry, std::int32_t layers,
             int depth)
-      : rig_(target.isa, setup.threads), layers_(layers), depth_(depth) {
+      : rig_(target.isa, setup.threads), layers_(layers), depth_(depth), dim_(geometry.dim) {
     prepare(geometry);
     std::mt19937 random(1);
     q_ = std::make_unique<Operand>(rig_.table(), kPage, geometry.q_heads * geometry.dim, random);
@@ -64,23 +64,28 @@ class AttendRig {
     geometry.of_layer = of_layer.data();
     const tenon_cache_spec spec{{sizeof spec, 0, nullptr}, layers_, shape.kv_heads, shape.dim, 0};
     const std::vector<std::int32_t> spec_of_layer(static_cast<std::size_t>(layers_));
-    std::vector<double> table;
-    for (int p = 0; p < context; ++p)
-      for (int i = 0; i < shape.dim / 2; ++i) {
-        const double angle = p * std::pow(10000.0, -2.0 * i / shape.dim);
-        table.insert(table.end(), {std::cos(angle), std::sin(angle)});
-      }
-    const std::vector<const double*> rope(static_cast<std::size_t>(layers_), table.data());
     const tenon_attend_prepare attend{{sizeof attend, 0, nullptr},
                                       &geometry,
                                       &spec,
                                       spec_of_layer.data(),
                                       1,
                                       context,
-                                      rope.data()};
+                                      rope_rows,
+                                      &dim_};
     must(rig_.table().prepare_attend(&attend));
     must(rig_.table().kv_create(0, static_cast<std::uint32_t>(context / kPage)));
     for (int p = 0; p < context / kPage; ++p) pages_.push_back(static_cast<std::uint32_t>(p));
+  }
+
+  static void rope_rows(void* ctx, std::int32_t, std::int32_t first, std::int32_t rows,
+                        double* out) {
+    const int dim = *static_cast<const int*>(ctx);
+    for (std::int32_t p = first; p < first + rows; ++p)
+      for (int i = 0; i < dim / 2; ++i) {
+        const double angle = p * std::pow(10000.0, -2.0 * i / dim);
+        *out++ = std::cos(angle);
+        *out++ = std::sin(angle);
+      }
   }
 
   // Rows at [at, at + rows) of a layer, which read pages from `first` on.
@@ -97,7 +102,7 @@ class AttendRig {
 
   OpRig rig_;
   std::int32_t layers_, layer_ = 0;
-  int depth_;
+  int depth_, dim_;
   std::vector<std::uint32_t> pages_;
   std::unique_ptr<Operand> q_, k_, v_, out_;
 };

@@ -33,6 +33,13 @@ typedef enum tenon_weight_use {
  */
 typedef void (*tenon_read_rows_fn)(void* ctx, int64_t first_row, int64_t rows, void* values, float* scales, float* mins);
 
+/*
+ * Gives the rope angles of a layer as cos and sin, [rows, rope_dims / 2, 2], for positions from
+ * `first`. The same for layers of one rope_base. Thread-safe; may be called as long as the
+ * instance lives, so that only positions that are reached need cost time and memory.
+ */
+typedef void (*tenon_rope_rows_fn)(void* ctx, int32_t layer, int32_t first, int32_t rows, double* out);
+
 typedef struct tenon_backend_info {
   tenon_hdr hdr;
   tenon_str device; /* e.g. "cpu avx2"; static */
@@ -69,7 +76,8 @@ typedef struct tenon_attend_prepare {
   const int32_t* spec_of_layer; /* [layers] */
   uint32_t n_specs;
   int32_t context; /* positions are below this */
-  const double* const* rope; /* [layers]: cos and sin, [context, rope_dims / 2, 2]; made once by the core, layers of one base share a table */
+  tenon_rope_rows_fn rope_rows;
+  void* ctx; /* for rope_rows; may be null */
 } tenon_attend_prepare;
 
 /*

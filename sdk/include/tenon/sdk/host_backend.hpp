@@ -18,6 +18,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <map>
 #include <new>
 #include <string>
 #include <vector>
@@ -25,6 +26,7 @@
 #include "tenon/abi/contract.h"
 #include "tenon/sdk/parallel.hpp"
 #include "tenon/sdk/plugin.hpp"
+#include "tenon/sdk/rope.hpp"
 #include "tenon/sdk/row_fault.hpp"
 #include "tenon/sdk/sample.hpp"
 
@@ -109,14 +111,9 @@ class HostBackend {
     layers_.assign(geometry_.of_layer, geometry_.of_layer + geometry_.layers);
     geometry_.of_layer = layers_.data();
     spec_of_layer_.assign(in->spec_of_layer, in->spec_of_layer + geometry_.layers);
-    const std::size_t values =
-        static_cast<std::size_t>(in->context) * static_cast<std::size_t>(geometry_.rope_dims);
     for (std::int32_t i = 0; i < geometry_.layers; ++i) {
-      std::int32_t same = 0;  // layers of one base share a table
-      while (in->rope[same] != in->rope[i]) ++same;
-      rope_of_layer_.push_back(static_cast<std::size_t>(same));
-      rope_.emplace_back();
-      if (same == i) rope_.back().assign(in->rope[i], in->rope[i] + values);
+      const double base = layers_[static_cast<std::size_t>(i)].rope_base;
+      rope_of_layer_.push_back(&rope_.try_emplace(base, *in, i).first->second);
     }
     for (std::uint32_t i = 0; i < in->n_specs; ++i) pools_.push_back({in->specs[i], {}});
     return {};
@@ -151,8 +148,12 @@ class HostBackend {
           if (!all_finite(row_of(in[0], r), in[0].shape[1]))
             faults_.note(reinterpret_cast<const tenon_op_linear_group*>(op)->group, r);
         return self.linear_group(*reinterpret_cast<const tenon_op_linear_group*>(op), in, out);
-      case TENON_OP_ATTEND:
-        return self.attend(*reinterpret_cast<const tenon_op_attend*>(op), in, out);
+      case TENON_OP_ATTEND: {
+        const auto& attend = *reinterpret_cast<const tenon_op_attend*>(op);
+        rope_of_layer_[static_cast<std::size_t>(attend.layer)]->reach_and_fill(
+            end_of(*attend.batch));
+        return self.attend(attend, in, out);
+      }
       case TENON_OP_ADD:
         return self.add(*reinterpret_cast<const tenon_op_add*>(op), in, out);
       case TENON_OP_SAMPLE:
@@ -262,8 +263,8 @@ class HostBackend {
     norm_row(norm, static_cast<float>(geometry_.norm_eps), head, geometry_.head_dim, head);
     if (geometry_.rope_style == TENON_ROPE_STYLE_NONE) return;
     const std::int32_t half = geometry_.rope_dims / 2;
-    const float* cos_sin = rope_[rope_of_layer_[static_cast<std::size_t>(layer)]].data() +
-                           position * geometry_.rope_dims;
+    const float* cos_sin =
+        rope_of_layer_[static_cast<std::size_t>(layer)]->row(static_cast<std::int32_t>(position));
     const bool adjacent = geometry_.rope_style == TENON_ROPE_STYLE_ADJACENT;
     for (std::int32_t i = 0; i < half; ++i) {
       float& a = adjacent ? head[2 * i] : head[i];
@@ -293,9 +294,9 @@ class HostBackend {
   std::vector<Group> groups_;
   std::vector<tenon_attention_layer> layers_;
   std::vector<std::int32_t> spec_of_layer_;
-  std::vector<std::size_t> rope_of_layer_;  // which of rope_
-  std::vector<std::vector<float>> rope_;    // [context, rope_dims / 2, 2]
-  std::vector<KvPool> pools_;               // by spec
+  std::map<double, RopeTable<float>> rope_;  // by base
+  std::vector<RopeTable<float>*> rope_of_layer_;
+  std::vector<KvPool> pools_;  // by spec
   SampleScratch scratch_;
   RowFaults faults_;
 };

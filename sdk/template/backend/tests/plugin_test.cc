@@ -79,10 +79,10 @@ void test_attend(const Backend& backend) {
   geometry.of_layer = &layer;
   const tenon_cache_spec spec{{sizeof spec, 0, nullptr}, 1, 1, 2, 0};
   const std::int32_t spec_of_layer = 0;
-  const double table = 0;
-  const double* rope = &table;
+  const tenon_rope_rows_fn no_rope = [](void*, std::int32_t, std::int32_t, std::int32_t, double*) {
+  };
   const tenon_attend_prepare prepare{
-      {sizeof prepare, 0, nullptr}, &geometry, &spec, &spec_of_layer, 1, 64, &rope};
+      {sizeof prepare, 0, nullptr}, &geometry, &spec, &spec_of_layer, 1, 64, no_rope, nullptr};
   TENON_CHECK_OK(outcome(
       [&](tenon_call* call) { return backend->prepare_attend(backend.self(), &prepare, call); }));
   TENON_CHECK_OK(
