@@ -145,7 +145,8 @@ struct RandomWeight {
 
   std::int64_t group() const { return layout == TENON_LAYOUT_Q8N16 ? 16 : 32; }
 
-  Status load(const iface::Backend& backend, std::uint32_t id) {
+  // Borrows this.
+  tenon_weight record(std::uint32_t id) {
     const auto read = [](void* ctx, std::int64_t first, std::int64_t rows, void* out,
                          float* out_scales, float* out_mins) {
       const auto& w = *static_cast<RandomWeight*>(ctx);
@@ -158,8 +159,10 @@ struct RandomWeight {
       copy(w.scales, out_scales, w.k / w.group());
       copy(w.mins, out_mins, w.k / w.group());
     };
-    const tenon_weight weight{
-        {sizeof weight, 0, nullptr}, {"w", 1}, id, layout, n, k, has_min, 0, read, this};
+    return {{sizeof(tenon_weight), 0, nullptr}, {"w", 1}, id, layout, n, k, has_min, 0, read, this};
+  }
+  Status load(const iface::Backend& backend, std::uint32_t id) {
+    const tenon_weight weight = record(id);
     return backend.load_weight(&weight);
   }
 };

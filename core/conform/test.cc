@@ -66,7 +66,7 @@ const std::vector<Test>& tests() {
     for (const auto group :
          {static_tests(), load_tests(), contract_tests(), param_tests(), memory_tests(),
           scheduler_tests(), cache_tests(), attention_tests(), adapter_tests(), parallelism_tests(),
-          comm_tests(), backend_tests(), engine_tests()})
+          comm_tests(), backend_tests(), pack_tests(), engine_tests()})
       out.insert(out.end(), group.begin(), group.end());
     return out;
   }();

@@ -76,6 +76,7 @@ std::span<const Test> adapter_tests();
 std::span<const Test> parallelism_tests();
 std::span<const Test> comm_tests();
 std::span<const Test> backend_tests();
+std::span<const Test> pack_tests();
 std::span<const Test> engine_tests();
 
 }  // namespace tenon::conform

@@ -221,6 +221,7 @@ void visit([[maybe_unused]] Crossing& crossing, [[maybe_unused]] const Path& at,
 void visit(Crossing& crossing, const Path& at, tenon_backend_info& s) {
   crossing.text({&at, "device"}, s.device);
   crossing.text({&at, "numerics"}, s.numerics);
+  crossing.text({&at, "pack_format"}, s.pack_format);
 }
 
 void visit(Crossing& crossing, const Path& at, tenon_weight& s) {
@@ -1012,8 +1013,46 @@ tenon_status backend_load_weight(tenon_instance* self, const tenon_weight* weigh
   return crossing.result();
 }
 
+uint64_t backend_packed_bytes(tenon_instance* self, const tenon_weight* weight) noexcept {
+  static constexpr CallRule kRule{"backend.packed_bytes", Tag::kLoad, false, 64u, 0u, false};
+  auto& table = *reinterpret_cast<CheckedTable*>(self);
+  Crossing crossing(table, kRule, 0, nullptr);
+  auto* weight_ = crossing.lend("weight", weight, 1);
+  if (!crossing.may_pass()) return {};
+  const uint64_t answer = static_cast<const tenon_backend_v1*>(table.table)->packed_bytes(static_cast<tenon_instance*>(table.target), weight_);
+  crossing.returned();
+  return answer;
+}
+
+tenon_status backend_pack_weight(tenon_instance* self, const tenon_weight* weight, void* memory, uint64_t room, uint64_t* bytes, uint32_t* form, tenon_call* call) noexcept {
+  static constexpr CallRule kRule{"backend.pack_weight", Tag::kLoad, false, 128u, 0u, false};
+  auto& table = *reinterpret_cast<CheckedTable*>(self);
+  Crossing crossing(table, kRule, 0, call);
+  auto* weight_ = crossing.lend("weight", weight, 1);
+  crossing.non_null(Path{nullptr, "memory"}, memory);
+  auto* bytes_ = crossing.room("bytes", bytes, 1);
+  auto* form_ = crossing.room("form", form, 1);
+  if (!crossing.may_pass()) return crossing.result();
+  if (crossing.returned(static_cast<const tenon_backend_v1*>(table.table)->pack_weight(static_cast<tenon_instance*>(table.target), weight_, memory, room, bytes_, form_, crossing.call()))) {
+    crossing.give("bytes", bytes_, bytes, 1);
+    crossing.give("form", form_, form, 1);
+  }
+  return crossing.result();
+}
+
+tenon_status backend_adopt_weight(tenon_instance* self, const tenon_weight* weight, const void* memory, uint64_t bytes, uint32_t form, tenon_call* call) noexcept {
+  static constexpr CallRule kRule{"backend.adopt_weight", Tag::kLoad, false, 256u, 0u, false};
+  auto& table = *reinterpret_cast<CheckedTable*>(self);
+  Crossing crossing(table, kRule, 0, call);
+  auto* weight_ = crossing.lend("weight", weight, 1);
+  crossing.non_null(Path{nullptr, "memory"}, memory);
+  if (!crossing.may_pass()) return crossing.result();
+  crossing.returned(static_cast<const tenon_backend_v1*>(table.table)->adopt_weight(static_cast<tenon_instance*>(table.target), weight_, memory, bytes, form, crossing.call()));
+  return crossing.result();
+}
+
 void backend_free_weight(tenon_instance* self, uint32_t id) noexcept {
-  static constexpr CallRule kRule{"backend.free_weight", Tag::kControl, false, 64u, 0u, false};
+  static constexpr CallRule kRule{"backend.free_weight", Tag::kControl, false, 512u, 0u, false};
   auto& table = *reinterpret_cast<CheckedTable*>(self);
   Crossing crossing(table, kRule, 0, nullptr);
   if (!crossing.may_pass()) return;
@@ -1022,7 +1061,7 @@ void backend_free_weight(tenon_instance* self, uint32_t id) noexcept {
 }
 
 tenon_status backend_prepare_linear_group(tenon_instance* self, const tenon_linear_group* group, tenon_call* call) noexcept {
-  static constexpr CallRule kRule{"backend.prepare_linear_group", Tag::kLoad, false, 128u, 0u, false};
+  static constexpr CallRule kRule{"backend.prepare_linear_group", Tag::kLoad, false, 1024u, 0u, false};
   auto& table = *reinterpret_cast<CheckedTable*>(self);
   Crossing crossing(table, kRule, 0, call);
   auto* group_ = crossing.lend("group", group, 1);
@@ -1032,7 +1071,7 @@ tenon_status backend_prepare_linear_group(tenon_instance* self, const tenon_line
 }
 
 tenon_status backend_prepare_attend(tenon_instance* self, const tenon_attend_prepare* attend, tenon_call* call) noexcept {
-  static constexpr CallRule kRule{"backend.prepare_attend", Tag::kLoad, false, 256u, 0u, true};
+  static constexpr CallRule kRule{"backend.prepare_attend", Tag::kLoad, false, 2048u, 0u, true};
   auto& table = *reinterpret_cast<CheckedTable*>(self);
   Crossing crossing(table, kRule, 0, call);
   auto* attend_ = crossing.lend("attend", attend, 1);
@@ -1042,7 +1081,7 @@ tenon_status backend_prepare_attend(tenon_instance* self, const tenon_attend_pre
 }
 
 uint64_t backend_kv_page_bytes(tenon_instance* self, uint32_t spec) noexcept {
-  static constexpr CallRule kRule{"backend.kv_page_bytes", Tag::kLoad, false, 512u, 256u, false};
+  static constexpr CallRule kRule{"backend.kv_page_bytes", Tag::kLoad, false, 4096u, 2048u, false};
   auto& table = *reinterpret_cast<CheckedTable*>(self);
   Crossing crossing(table, kRule, 0, nullptr);
   if (!crossing.may_pass()) return {};
@@ -1052,7 +1091,7 @@ uint64_t backend_kv_page_bytes(tenon_instance* self, uint32_t spec) noexcept {
 }
 
 tenon_status backend_kv_create(tenon_instance* self, uint32_t spec, uint32_t n_pages, tenon_call* call) noexcept {
-  static constexpr CallRule kRule{"backend.kv_create", Tag::kLoad, false, 1024u, 256u, false};
+  static constexpr CallRule kRule{"backend.kv_create", Tag::kLoad, false, 8192u, 2048u, false};
   auto& table = *reinterpret_cast<CheckedTable*>(self);
   Crossing crossing(table, kRule, 0, call);
   if (!crossing.may_pass()) return crossing.result();
@@ -1061,7 +1100,7 @@ tenon_status backend_kv_create(tenon_instance* self, uint32_t spec, uint32_t n_p
 }
 
 tenon_status backend_kv_copy_page(tenon_instance* self, uint32_t spec, uint32_t from, uint32_t to, tenon_call* call) noexcept {
-  static constexpr CallRule kRule{"backend.kv_copy_page", Tag::kStream, false, 2048u, 1024u, false};
+  static constexpr CallRule kRule{"backend.kv_copy_page", Tag::kStream, false, 16384u, 8192u, false};
   auto& table = *reinterpret_cast<CheckedTable*>(self);
   Crossing crossing(table, kRule, 0, call);
   if (!crossing.may_pass()) return crossing.result();
@@ -1070,7 +1109,7 @@ tenon_status backend_kv_copy_page(tenon_instance* self, uint32_t spec, uint32_t 
 }
 
 tenon_status backend_kv_poison_page(tenon_instance* self, uint32_t spec, uint32_t page, tenon_call* call) noexcept {
-  static constexpr CallRule kRule{"backend.kv_poison_page", Tag::kStream, false, 4096u, 1024u, false};
+  static constexpr CallRule kRule{"backend.kv_poison_page", Tag::kStream, false, 32768u, 8192u, false};
   auto& table = *reinterpret_cast<CheckedTable*>(self);
   Crossing crossing(table, kRule, 0, call);
   if (!crossing.may_pass()) return crossing.result();
@@ -1079,7 +1118,7 @@ tenon_status backend_kv_poison_page(tenon_instance* self, uint32_t spec, uint32_
 }
 
 tenon_status backend_call(tenon_instance* self, const tenon_hdr* op, const tenon_view* in, uint32_t n_in, const tenon_view* out, uint32_t n_out, tenon_call* call) noexcept {
-  static constexpr CallRule kRule{"backend.call", Tag::kStep, false, 8192u, 0u, false};
+  static constexpr CallRule kRule{"backend.call", Tag::kStep, false, 65536u, 0u, false};
   auto& table = *reinterpret_cast<CheckedTable*>(self);
   Crossing crossing(table, kRule, 0, call);
   const tenon_hdr* op_ = crossing.lend_op("op", op);
@@ -1091,7 +1130,7 @@ tenon_status backend_call(tenon_instance* self, const tenon_hdr* op, const tenon
 }
 
 tenon_status backend_sync(tenon_instance* self, tenon_call* call) noexcept {
-  static constexpr CallRule kRule{"backend.sync", Tag::kStream, false, 16384u, 0u, false};
+  static constexpr CallRule kRule{"backend.sync", Tag::kStream, false, 131072u, 0u, false};
   auto& table = *reinterpret_cast<CheckedTable*>(self);
   Crossing crossing(table, kRule, 0, call);
   if (!crossing.may_pass()) return crossing.result();
@@ -1100,7 +1139,7 @@ tenon_status backend_sync(tenon_instance* self, tenon_call* call) noexcept {
 }
 
 tenon_status backend_take_fault(tenon_instance* self, tenon_row_fault* out, tenon_call* call) noexcept {
-  static constexpr CallRule kRule{"backend.take_fault", Tag::kStream, false, 32768u, 0u, false};
+  static constexpr CallRule kRule{"backend.take_fault", Tag::kStream, false, 262144u, 0u, false};
   auto& table = *reinterpret_cast<CheckedTable*>(self);
   Crossing crossing(table, kRule, 0, call);
   auto* out_ = crossing.room_for("out", out);
@@ -1114,7 +1153,7 @@ tenon_status backend_take_fault(tenon_instance* self, tenon_row_fault* out, teno
 
 }  // namespace
 const tenon_backend_v1& checked_table(const tenon_backend_v1&) {
-  static constexpr tenon_backend_v1 kTable = {{sizeof(tenon_backend_v1), 0, nullptr}, &backend_describe, &backend_allocate, &backend_free, &backend_write, &backend_read, &backend_load_weight, &backend_free_weight, &backend_prepare_linear_group, &backend_prepare_attend, &backend_kv_page_bytes, &backend_kv_create, &backend_kv_copy_page, &backend_kv_poison_page, &backend_call, &backend_sync, &backend_take_fault};
+  static constexpr tenon_backend_v1 kTable = {{sizeof(tenon_backend_v1), 0, nullptr}, &backend_describe, &backend_allocate, &backend_free, &backend_write, &backend_read, &backend_load_weight, &backend_packed_bytes, &backend_pack_weight, &backend_adopt_weight, &backend_free_weight, &backend_prepare_linear_group, &backend_prepare_attend, &backend_kv_page_bytes, &backend_kv_create, &backend_kv_copy_page, &backend_kv_poison_page, &backend_call, &backend_sync, &backend_take_fault};
   return kTable;
 }
 

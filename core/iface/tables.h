@@ -298,6 +298,17 @@ class Backend {
     PluginCall scope(owner_, "backend.load_weight");
     return scope.finish(table_->load_weight(self_, weight, scope.call()));
   }
+  uint64_t packed_bytes(const tenon_weight* weight) const {
+    return table_->packed_bytes(self_, weight);
+  }
+  Status pack_weight(const tenon_weight* weight, void* memory, uint64_t room, uint64_t* bytes, uint32_t* form) const {
+    PluginCall scope(owner_, "backend.pack_weight");
+    return scope.finish(table_->pack_weight(self_, weight, memory, room, bytes, form, scope.call()));
+  }
+  Status adopt_weight(const tenon_weight* weight, const void* memory, uint64_t bytes, uint32_t form) const {
+    PluginCall scope(owner_, "backend.adopt_weight");
+    return scope.finish(table_->adopt_weight(self_, weight, memory, bytes, form, scope.call()));
+  }
   void free_weight(uint32_t id) const {
     table_->free_weight(self_, id);
   }

@@ -405,70 +405,88 @@ tenon_status backend_load_weight(tenon_instance* self, const tenon_weight* weigh
   return static_cast<const tenon_backend_v1*>(timed.table)->load_weight(static_cast<tenon_instance*>(timed.target), weight, call);
 }
 
-void backend_free_weight(tenon_instance* self, uint32_t id) noexcept {
+uint64_t backend_packed_bytes(tenon_instance* self, const tenon_weight* weight) noexcept {
   const auto& timed = *reinterpret_cast<TimedTable*>(self);
   const ProfileSpan span(timed.profile, timed.rows[6]);
+  return static_cast<const tenon_backend_v1*>(timed.table)->packed_bytes(static_cast<tenon_instance*>(timed.target), weight);
+}
+
+tenon_status backend_pack_weight(tenon_instance* self, const tenon_weight* weight, void* memory, uint64_t room, uint64_t* bytes, uint32_t* form, tenon_call* call) noexcept {
+  const auto& timed = *reinterpret_cast<TimedTable*>(self);
+  const ProfileSpan span(timed.profile, timed.rows[7]);
+  return static_cast<const tenon_backend_v1*>(timed.table)->pack_weight(static_cast<tenon_instance*>(timed.target), weight, memory, room, bytes, form, call);
+}
+
+tenon_status backend_adopt_weight(tenon_instance* self, const tenon_weight* weight, const void* memory, uint64_t bytes, uint32_t form, tenon_call* call) noexcept {
+  const auto& timed = *reinterpret_cast<TimedTable*>(self);
+  const ProfileSpan span(timed.profile, timed.rows[8]);
+  return static_cast<const tenon_backend_v1*>(timed.table)->adopt_weight(static_cast<tenon_instance*>(timed.target), weight, memory, bytes, form, call);
+}
+
+void backend_free_weight(tenon_instance* self, uint32_t id) noexcept {
+  const auto& timed = *reinterpret_cast<TimedTable*>(self);
+  const ProfileSpan span(timed.profile, timed.rows[9]);
   static_cast<const tenon_backend_v1*>(timed.table)->free_weight(static_cast<tenon_instance*>(timed.target), id);
 }
 
 tenon_status backend_prepare_linear_group(tenon_instance* self, const tenon_linear_group* group, tenon_call* call) noexcept {
   const auto& timed = *reinterpret_cast<TimedTable*>(self);
-  const ProfileSpan span(timed.profile, timed.rows[7]);
+  const ProfileSpan span(timed.profile, timed.rows[10]);
   return static_cast<const tenon_backend_v1*>(timed.table)->prepare_linear_group(static_cast<tenon_instance*>(timed.target), group, call);
 }
 
 tenon_status backend_prepare_attend(tenon_instance* self, const tenon_attend_prepare* attend, tenon_call* call) noexcept {
   const auto& timed = *reinterpret_cast<TimedTable*>(self);
-  const ProfileSpan span(timed.profile, timed.rows[8]);
+  const ProfileSpan span(timed.profile, timed.rows[11]);
   return static_cast<const tenon_backend_v1*>(timed.table)->prepare_attend(static_cast<tenon_instance*>(timed.target), attend, call);
 }
 
 uint64_t backend_kv_page_bytes(tenon_instance* self, uint32_t spec) noexcept {
   const auto& timed = *reinterpret_cast<TimedTable*>(self);
-  const ProfileSpan span(timed.profile, timed.rows[9]);
+  const ProfileSpan span(timed.profile, timed.rows[12]);
   return static_cast<const tenon_backend_v1*>(timed.table)->kv_page_bytes(static_cast<tenon_instance*>(timed.target), spec);
 }
 
 tenon_status backend_kv_create(tenon_instance* self, uint32_t spec, uint32_t n_pages, tenon_call* call) noexcept {
   const auto& timed = *reinterpret_cast<TimedTable*>(self);
-  const ProfileSpan span(timed.profile, timed.rows[10]);
+  const ProfileSpan span(timed.profile, timed.rows[13]);
   return static_cast<const tenon_backend_v1*>(timed.table)->kv_create(static_cast<tenon_instance*>(timed.target), spec, n_pages, call);
 }
 
 tenon_status backend_kv_copy_page(tenon_instance* self, uint32_t spec, uint32_t from, uint32_t to, tenon_call* call) noexcept {
   const auto& timed = *reinterpret_cast<TimedTable*>(self);
-  const ProfileSpan span(timed.profile, timed.rows[11]);
+  const ProfileSpan span(timed.profile, timed.rows[14]);
   return static_cast<const tenon_backend_v1*>(timed.table)->kv_copy_page(static_cast<tenon_instance*>(timed.target), spec, from, to, call);
 }
 
 tenon_status backend_kv_poison_page(tenon_instance* self, uint32_t spec, uint32_t page, tenon_call* call) noexcept {
   const auto& timed = *reinterpret_cast<TimedTable*>(self);
-  const ProfileSpan span(timed.profile, timed.rows[12]);
+  const ProfileSpan span(timed.profile, timed.rows[15]);
   return static_cast<const tenon_backend_v1*>(timed.table)->kv_poison_page(static_cast<tenon_instance*>(timed.target), spec, page, call);
 }
 
 tenon_status backend_call(tenon_instance* self, const tenon_hdr* op, const tenon_view* in, uint32_t n_in, const tenon_view* out, uint32_t n_out, tenon_call* call) noexcept {
   const auto& timed = *reinterpret_cast<TimedTable*>(self);
-  const ProfileSpan span(timed.profile, timed.rows[13]);
+  const ProfileSpan span(timed.profile, timed.rows[16]);
   return static_cast<const tenon_backend_v1*>(timed.table)->call(static_cast<tenon_instance*>(timed.target), op, in, n_in, out, n_out, call);
 }
 
 tenon_status backend_sync(tenon_instance* self, tenon_call* call) noexcept {
   const auto& timed = *reinterpret_cast<TimedTable*>(self);
-  const ProfileSpan span(timed.profile, timed.rows[14]);
+  const ProfileSpan span(timed.profile, timed.rows[17]);
   return static_cast<const tenon_backend_v1*>(timed.table)->sync(static_cast<tenon_instance*>(timed.target), call);
 }
 
 tenon_status backend_take_fault(tenon_instance* self, tenon_row_fault* out, tenon_call* call) noexcept {
   const auto& timed = *reinterpret_cast<TimedTable*>(self);
-  const ProfileSpan span(timed.profile, timed.rows[15]);
+  const ProfileSpan span(timed.profile, timed.rows[18]);
   return static_cast<const tenon_backend_v1*>(timed.table)->take_fault(static_cast<tenon_instance*>(timed.target), out, call);
 }
 
-constexpr const char* kBackendNames[] = {"backend.describe", "backend.allocate", "backend.free", "backend.write", "backend.read", "backend.load_weight", "backend.free_weight", "backend.prepare_linear_group", "backend.prepare_attend", "backend.kv_page_bytes", "backend.kv_create", "backend.kv_copy_page", "backend.kv_poison_page", "backend.call", "backend.sync", "backend.take_fault"};
+constexpr const char* kBackendNames[] = {"backend.describe", "backend.allocate", "backend.free", "backend.write", "backend.read", "backend.load_weight", "backend.packed_bytes", "backend.pack_weight", "backend.adopt_weight", "backend.free_weight", "backend.prepare_linear_group", "backend.prepare_attend", "backend.kv_page_bytes", "backend.kv_create", "backend.kv_copy_page", "backend.kv_poison_page", "backend.call", "backend.sync", "backend.take_fault"};
 }  // namespace
 const tenon_backend_v1& timed_table(const tenon_backend_v1&) {
-  static constexpr tenon_backend_v1 kTable = {{sizeof(tenon_backend_v1), 0, nullptr}, &backend_describe, &backend_allocate, &backend_free, &backend_write, &backend_read, &backend_load_weight, &backend_free_weight, &backend_prepare_linear_group, &backend_prepare_attend, &backend_kv_page_bytes, &backend_kv_create, &backend_kv_copy_page, &backend_kv_poison_page, &backend_call, &backend_sync, &backend_take_fault};
+  static constexpr tenon_backend_v1 kTable = {{sizeof(tenon_backend_v1), 0, nullptr}, &backend_describe, &backend_allocate, &backend_free, &backend_write, &backend_read, &backend_load_weight, &backend_packed_bytes, &backend_pack_weight, &backend_adopt_weight, &backend_free_weight, &backend_prepare_linear_group, &backend_prepare_attend, &backend_kv_page_bytes, &backend_kv_create, &backend_kv_copy_page, &backend_kv_poison_page, &backend_call, &backend_sync, &backend_take_fault};
   return kTable;
 }
 std::span<const char* const> names_of(const tenon_backend_v1&) { return kBackendNames; }

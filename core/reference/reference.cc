@@ -11,6 +11,7 @@
 #include "tenon/sdk/rope.hpp"
 #include "tenon/sdk/row_fault.hpp"
 #include "tenon/sdk/sample.hpp"
+#include "tenon/sdk/unpacked.hpp"
 
 namespace tenon::reference {
 namespace {
@@ -407,7 +408,7 @@ params { key: "policy" type: ENUM default_string: "contract" values: "exact" val
 )";
 
 // An instance: one of the two readings, picked by the parameter; each slot forwards to it.
-class ReferenceBackend {
+class ReferenceBackend : public sdk::Unpacked {
   template <class F>
   auto visit(F&& f) {
     return exact_ != nullptr ? f(*exact_) : f(*contract_);

@@ -50,6 +50,7 @@ class CpuBackend {
   Status describe(tenon_backend_info* out) const {
     out->device = sdk::str_of(device_);
     out->numerics = sdk::str_of("contract/1");
+    out->pack_format = sdk::str_of(kPackFormat);
     out->activation = {2, 32, 1};
     out->memory = {1, 0};
     return {};
@@ -85,16 +86,48 @@ class CpuBackend {
     return {};
   }
 
-  // Scales and mins are stored as halves where they are halves: the first tile with one that is not
-  // ends the first try.
   Status load_weight(const tenon_weight* in) {
     if (in->use != TENON_WEIGHT_USE_PRODUCT) {
       if (factors_.size() <= in->id) factors_.resize(in->id + 1);
       factors_[in->id] = pack_factor(*in);
       return {};
     }
-    if (weights_.size() <= in->id) weights_.resize(in->id + 1);
-    if (!pack(*in, false, weights_[in->id])) pack(*in, true, weights_[in->id]);
+    for (const bool wide : {false, true}) {
+      PackedWeight packed = shape_weight(*in, wide);
+      packed.own = aligned_bytes(packed.bytes());
+      packed.tiles_at = packed.own.get();
+      if (!pack(*in, packed)) continue;
+      weight(in->id) = std::move(packed);
+      break;
+    }
+    return {};
+  }
+
+  uint64_t packed_bytes(const tenon_weight* in) const { return shape_weight(*in, true).bytes(); }
+
+  // Scales and mins are stored as halves where they are halves: the first tile with one that is not
+  // ends the first try. The form is 1 when a weight is wide.
+  Status pack_weight(const tenon_weight* in, void* memory, uint64_t room, uint64_t* bytes,
+                     uint32_t* form) {
+    for (const bool wide : {false, true}) {
+      PackedWeight packed = shape_weight(*in, wide);
+      if (packed.bytes() > room) return sdk::invalid_argument("too little room for a weight");
+      packed.tiles_at = static_cast<std::byte*>(memory);
+      if (!pack(*in, packed)) continue;
+      *bytes = packed.bytes();
+      *form = packed.wide ? 1 : 0;
+      break;
+    }
+    return {};
+  }
+
+  Status adopt_weight(const tenon_weight* in, const void* memory, uint64_t bytes, uint32_t form) {
+    PackedWeight packed = shape_weight(*in, form != 0);
+    if (form != (packed.wide ? 1 : 0) || bytes != packed.bytes())
+      return sdk::invalid_argument("the packed bytes are not of this weight: form " +
+                                   std::to_string(form) + ", " + std::to_string(bytes) + " bytes");
+    packed.tiles_at = static_cast<std::byte*>(const_cast<void*>(memory));
+    weight(in->id) = std::move(packed);
     return {};
   }
 
@@ -187,9 +220,13 @@ class CpuBackend {
   }
 
  private:
+  PackedWeight& weight(uint32_t id) {
+    if (weights_.size() <= id) weights_.resize(id + 1);
+    return weights_[id];
+  }
+
   // Packs on all threads and waits: the source is borrowed. False as pack_tiles says.
-  bool pack(const tenon_weight& source, bool wide, PackedWeight& out) const {
-    shape_weight(source, wide, out);
+  bool pack(const tenon_weight& source, PackedWeight& out) const {
     struct Args {
       const tenon_weight* source;
       PackedWeight* packed;

@@ -61,7 +61,7 @@ bool pack_group(const PackedWeight& w, const TileRows& rows, std::int64_t group,
 
 bool pack_tile(const PackedWeight& w, const tenon_weight& source, std::int64_t t, TileRows& rows) {
   const std::int64_t first = t * kTile, count = std::min(kTile, w.n - first);
-  std::byte* out = w.bytes.get() + t * w.tile_bytes();
+  std::byte* out = w.tiles_at + t * w.tile_bytes();
   if (w.layout == TENON_LAYOUT_F32) {
     rows.floats.assign(static_cast<std::size_t>(kTile * w.k), 0.0f);
     source.read_rows(source.ctx, first, count, rows.floats.data(), nullptr, nullptr);
@@ -84,13 +84,14 @@ bool pack_tile(const PackedWeight& w, const tenon_weight& source, std::int64_t t
 
 }  // namespace
 
-void shape_weight(const tenon_weight& source, bool wide, PackedWeight& out) {
+PackedWeight shape_weight(const tenon_weight& source, bool wide) {
+  PackedWeight out;
   out.layout = static_cast<tenon_layout>(source.layout);
   out.n = source.n;
   out.k = source.k;
   out.has_min = source.has_min != 0;
   out.wide = wide || out.layout == TENON_LAYOUT_Q8N16;
-  out.bytes = aligned_bytes(static_cast<std::size_t>(out.tiles() * out.tile_bytes()));
+  return out;
 }
 
 bool pack_tiles(const tenon_weight& source, PackedWeight& out, std::int64_t begin,

@@ -22,6 +22,10 @@
 
 namespace tenon::cpu {
 
+// What is written here and in packed.cc about bytes goes by this name: another layout, another name
+// (weights that were packed before are kept in files).
+inline constexpr const char* kPackFormat = "tiles16/1";
+
 inline constexpr std::int64_t kTile = 16;
 inline constexpr std::int64_t kRowBlock = 8;  // rows of activations that a kernel takes at once
 
@@ -29,8 +33,9 @@ struct PackedWeight {
   tenon_layout layout = TENON_LAYOUT_F32;
   std::int64_t n = 0, k = 0;
   bool has_min = false;
-  bool wide = false;  // scales and mins are floats
-  AlignedBytes bytes;
+  bool wide = false;              // scales and mins are floats
+  std::byte* tiles_at = nullptr;  // read only once packed; the host's, or `own`
+  AlignedBytes own;
 
   std::int64_t tiles() const { return (n + kTile - 1) / kTile; }
   std::int64_t groups() const { return k / TENON_GROUP; }
@@ -42,7 +47,8 @@ struct PackedWeight {
   std::int64_t tile_bytes() const {
     return layout == TENON_LAYOUT_F32 ? k * kTile * 4 : groups() * group_bytes();
   }
-  const std::byte* tile(std::int64_t t) const { return bytes.get() + t * tile_bytes(); }
+  std::uint64_t bytes() const { return static_cast<std::uint64_t>(tiles() * tile_bytes()); }
+  const std::byte* tile(std::int64_t t) const { return tiles_at + t * tile_bytes(); }
 };
 
 // Rows [0, rows) of a linear group's input. Quantised layouts read values, scales, scaled_sums,
@@ -58,8 +64,8 @@ struct Activations {
   float* floats = nullptr;              // [rows, k]
 };
 
-// Gives `out` the shape of the source and room for its tiles. wide: with scales and mins as floats.
-void shape_weight(const tenon_weight& source, bool wide, PackedWeight& out);
+// The source's shape, without room for its tiles. wide: with scales and mins as floats.
+PackedWeight shape_weight(const tenon_weight& source, bool wide);
 
 // Packs tiles [begin, end); tiles are independent. False when `out` is not wide and a scale or min
 // is no half: what is in `out` then is of no use.

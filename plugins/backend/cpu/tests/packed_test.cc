@@ -48,6 +48,13 @@ void expect_rows_back(const PackedWeight& packed, const TestWeight& weight) {
   }
 }
 
+PackedWeight shaped(const tenon_weight& source, bool wide) {
+  PackedWeight out = shape_weight(source, wide);
+  out.own = aligned_bytes(out.bytes());
+  out.tiles_at = out.own.get();
+  return out;
+}
+
 // A packed row reads back as what went in, with the contract's one rounding.
 TEST(Packed, EveryRowReadsBack) {
   std::mt19937 random(2);
@@ -61,8 +68,7 @@ TEST(Packed, EveryRowReadsBack) {
       for (const bool wide : {false, true}) {
         TestWeight weight(layout, n, 64, has_min, random, wide);
         const tenon_weight source = source_of(weight);
-        PackedWeight packed;
-        shape_weight(source, wide, packed);
+        PackedWeight packed = shaped(source, wide);
         ASSERT_TRUE(pack_tiles(source, packed, 0, packed.tiles()));
         expect_rows_back(packed, weight);
       }
@@ -74,11 +80,10 @@ TEST(Packed, AScaleThatIsNoHalfAsksForFloats) {
     TestWeight weight(TENON_LAYOUT_Q8M32, 2, 32, true, random);
     (min ? weight.mins : weight.scales)[1] = 0.1f;
     const tenon_weight source = source_of(weight);
-    PackedWeight packed;
-    shape_weight(source, false, packed);
+    PackedWeight packed = shaped(source, false);
     EXPECT_FALSE(pack_tiles(source, packed, 0, packed.tiles()));
     const std::int64_t narrow = packed.tile_bytes();
-    shape_weight(source, true, packed);
+    packed = shaped(source, true);
     EXPECT_TRUE(pack_tiles(source, packed, 0, packed.tiles()));
     EXPECT_EQ(packed.tile_bytes(), narrow + 64);
     expect_rows_back(packed, weight);

@@ -44,6 +44,7 @@ typedef struct tenon_backend_info {
   tenon_hdr hdr;
   tenon_str device; /* e.g. "cpu avx2"; static */
   tenon_str numerics; /* e.g. "contract/1": equal strings promise equal bits; static */
+  tenon_str pack_format; /* names the packed form of weights, e.g. "tiles16/1"; another name whenever a weight would get other packed bytes; static; empty: weights are taken by load_weight() alone */
   tenon_dl_type activation; /* dtype of every activation tensor */
   tenon_dl_device memory; /* where allocate() gives memory */
   int32_t reserved; /* 0 */
@@ -118,6 +119,24 @@ typedef struct tenon_backend_v1 {
    */
   tenon_status (*load_weight)(tenon_instance* self, const tenon_weight* weight, tenon_call* call);
   /*
+   * [load] The most bytes that pack_weight() writes for a weight whose use is a product. Only with
+   * a pack_format, as the two calls below.
+   */
+  uint64_t (*packed_bytes)(tenon_instance* self, const tenon_weight* weight);
+  /*
+   * [load] Packs a weight into memory of the host. What it writes depends on the weight and the
+   * pack_format alone; the host may keep it in a file. memory: 64-byte aligned; room: its bytes,
+   * at least packed_bytes(); bytes: how many were written; form: what else must be known to read
+   * them, such as the width of scales.
+   */
+  tenon_status (*pack_weight)(tenon_instance* self, const tenon_weight* weight, void* memory, uint64_t room, uint64_t* bytes, uint32_t* form, tenon_call* call);
+  /*
+   * [load] Takes a weight in as pack_weight() left it, in this process or an earlier one, instead
+   * of load_weight(). The memory is read only and outlives the instance; read_rows must not be
+   * called. Refused when bytes or form cannot be of this weight. memory: 64-byte aligned; kept.
+   */
+  tenon_status (*adopt_weight)(tenon_instance* self, const tenon_weight* weight, const void* memory, uint64_t bytes, uint32_t form, tenon_call* call);
+  /*
    * [control] Gives up a weight that no prepared group names; its id may be loaded again. An id
    * that was never loaded, or is free already, is no mistake.
    */
@@ -169,16 +188,19 @@ TENON_STATIC_ASSERT(offsetof(tenon_backend_v1, free) == 32, "append only");
 TENON_STATIC_ASSERT(offsetof(tenon_backend_v1, write) == 40, "append only");
 TENON_STATIC_ASSERT(offsetof(tenon_backend_v1, read) == 48, "append only");
 TENON_STATIC_ASSERT(offsetof(tenon_backend_v1, load_weight) == 56, "append only");
-TENON_STATIC_ASSERT(offsetof(tenon_backend_v1, free_weight) == 64, "append only");
-TENON_STATIC_ASSERT(offsetof(tenon_backend_v1, prepare_linear_group) == 72, "append only");
-TENON_STATIC_ASSERT(offsetof(tenon_backend_v1, prepare_attend) == 80, "append only");
-TENON_STATIC_ASSERT(offsetof(tenon_backend_v1, kv_page_bytes) == 88, "append only");
-TENON_STATIC_ASSERT(offsetof(tenon_backend_v1, kv_create) == 96, "append only");
-TENON_STATIC_ASSERT(offsetof(tenon_backend_v1, kv_copy_page) == 104, "append only");
-TENON_STATIC_ASSERT(offsetof(tenon_backend_v1, kv_poison_page) == 112, "append only");
-TENON_STATIC_ASSERT(offsetof(tenon_backend_v1, call) == 120, "append only");
-TENON_STATIC_ASSERT(offsetof(tenon_backend_v1, sync) == 128, "append only");
-TENON_STATIC_ASSERT(offsetof(tenon_backend_v1, take_fault) == 136, "append only");
+TENON_STATIC_ASSERT(offsetof(tenon_backend_v1, packed_bytes) == 64, "append only");
+TENON_STATIC_ASSERT(offsetof(tenon_backend_v1, pack_weight) == 72, "append only");
+TENON_STATIC_ASSERT(offsetof(tenon_backend_v1, adopt_weight) == 80, "append only");
+TENON_STATIC_ASSERT(offsetof(tenon_backend_v1, free_weight) == 88, "append only");
+TENON_STATIC_ASSERT(offsetof(tenon_backend_v1, prepare_linear_group) == 96, "append only");
+TENON_STATIC_ASSERT(offsetof(tenon_backend_v1, prepare_attend) == 104, "append only");
+TENON_STATIC_ASSERT(offsetof(tenon_backend_v1, kv_page_bytes) == 112, "append only");
+TENON_STATIC_ASSERT(offsetof(tenon_backend_v1, kv_create) == 120, "append only");
+TENON_STATIC_ASSERT(offsetof(tenon_backend_v1, kv_copy_page) == 128, "append only");
+TENON_STATIC_ASSERT(offsetof(tenon_backend_v1, kv_poison_page) == 136, "append only");
+TENON_STATIC_ASSERT(offsetof(tenon_backend_v1, call) == 144, "append only");
+TENON_STATIC_ASSERT(offsetof(tenon_backend_v1, sync) == 152, "append only");
+TENON_STATIC_ASSERT(offsetof(tenon_backend_v1, take_fault) == 160, "append only");
 
 #ifdef __cplusplus
 }

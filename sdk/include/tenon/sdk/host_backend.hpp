@@ -29,6 +29,7 @@
 #include "tenon/sdk/rope.hpp"
 #include "tenon/sdk/row_fault.hpp"
 #include "tenon/sdk/sample.hpp"
+#include "tenon/sdk/unpacked.hpp"
 
 namespace tenon::sdk {
 
@@ -61,7 +62,7 @@ inline void read_floats(const tenon_weight& in, FloatWeight& out) {
 }
 
 template <class Derived>
-class HostBackend {
+class HostBackend : public Unpacked {
  public:
   explicit HostBackend(const Host& host)
       : threads_(host.required<tenon_threads_v1>(TENON_THREADS_ID)) {}

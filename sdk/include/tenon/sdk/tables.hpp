@@ -277,6 +277,15 @@ struct BackendTable {
   static tenon_status load_weight(tenon_instance* self, const tenon_weight* weight, tenon_call* call) noexcept {
     return guarded(call, [&]() -> Status { return reinterpret_cast<T*>(self)->load_weight(weight); });
   }
+  static uint64_t packed_bytes(tenon_instance* self, const tenon_weight* weight) noexcept {
+    return reinterpret_cast<T*>(self)->packed_bytes(weight);
+  }
+  static tenon_status pack_weight(tenon_instance* self, const tenon_weight* weight, void* memory, uint64_t room, uint64_t* bytes, uint32_t* form, tenon_call* call) noexcept {
+    return guarded(call, [&]() -> Status { return reinterpret_cast<T*>(self)->pack_weight(weight, memory, room, bytes, form); });
+  }
+  static tenon_status adopt_weight(tenon_instance* self, const tenon_weight* weight, const void* memory, uint64_t bytes, uint32_t form, tenon_call* call) noexcept {
+    return guarded(call, [&]() -> Status { return reinterpret_cast<T*>(self)->adopt_weight(weight, memory, bytes, form); });
+  }
   static void free_weight(tenon_instance* self, uint32_t id) noexcept {
     reinterpret_cast<T*>(self)->free_weight(id);
   }
@@ -307,7 +316,7 @@ struct BackendTable {
   static tenon_status take_fault(tenon_instance* self, tenon_row_fault* out, tenon_call* call) noexcept {
     return guarded(call, [&]() -> Status { return reinterpret_cast<T*>(self)->take_fault(out); });
   }
-  static constexpr tenon_backend_v1 table = {{sizeof(tenon_backend_v1), 0, nullptr}, &describe, &allocate, &free, &write, &read, &load_weight, &free_weight, &prepare_linear_group, &prepare_attend, &kv_page_bytes, &kv_create, &kv_copy_page, &kv_poison_page, &call, &sync, &take_fault};
+  static constexpr tenon_backend_v1 table = {{sizeof(tenon_backend_v1), 0, nullptr}, &describe, &allocate, &free, &write, &read, &load_weight, &packed_bytes, &pack_weight, &adopt_weight, &free_weight, &prepare_linear_group, &prepare_attend, &kv_page_bytes, &kv_create, &kv_copy_page, &kv_poison_page, &call, &sync, &take_fault};
 };
 
 }  // namespace tenon::sdk
