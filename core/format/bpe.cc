@@ -9,11 +9,12 @@ namespace tenon {
 namespace {
 
 constexpr std::size_t kShortPiece = 24;
+constexpr std::size_t kAtOnce = 32;  // memory accesses that a core has under way
 constexpr std::uint32_t kNoRank = std::numeric_limits<std::uint32_t>::max();
 constexpr std::uint32_t kEnd = std::numeric_limits<std::uint32_t>::max();
 
 std::size_t slots_for(std::size_t entries) {
-  return std::bit_ceil(std::max<std::size_t>(16, entries * 2 + 1));
+  return std::bit_ceil(std::max<std::size_t>(16, entries * 2));
 }
 
 std::uint64_t mix(std::uint64_t value) {
@@ -48,23 +49,48 @@ void TokenTable::reserve(std::size_t entries, TokenTexts texts) {
   slots_.assign(slots_for(entries), {});
 }
 
-bool TokenTable::insert(std::int32_t id) {
-  const std::string_view text = texts_[id];
-  const std::uint32_t hash = hash_token(text);
+void TokenTable::insert(std::span<const std::int32_t> ids) {
+  std::uint32_t hashes[kAtOnce];
+  for (std::size_t begin = 0; begin < ids.size(); begin += kAtOnce) {
+    const std::size_t count = std::min(kAtOnce, ids.size() - begin);
+    for (std::size_t i = 0; i < count; ++i) {
+      hashes[i] = hash_token(texts_[ids[begin + i]]);
+      __builtin_prefetch(&slots_[hashes[i] & (slots_.size() - 1)], 1);
+    }
+    for (std::size_t i = 0; i < count; ++i) insert_one(ids[begin + i], hashes[i]);
+  }
+}
+
+void TokenTable::insert_one(std::int32_t id, std::uint32_t hash) {
   const std::size_t mask = slots_.size() - 1;
   for (std::size_t at = hash & mask;; at = (at + 1) & mask) {
     Slot& slot = slots_[at];
     if (slot.id < 0) {
       slot = {hash, id};
-      return true;
+      return;
     }
-    if (slot.hash == hash && texts_[slot.id] == text) return false;
+    if (slot.hash == hash && texts_[slot.id] == texts_[id]) return;
   }
 }
 
 std::int32_t TokenTable::find(std::string_view text) const {
-  if (slots_.empty()) return -1;
-  const std::uint32_t hash = hash_token(text);
+  return slots_.empty() ? -1 : find(text, hash_token(text));
+}
+
+void TokenTable::find(std::span<const std::string_view> texts, std::int32_t* ids) const {
+  if (slots_.empty()) return void(std::fill_n(ids, texts.size(), -1));
+  std::uint32_t hashes[kAtOnce];
+  for (std::size_t begin = 0; begin < texts.size(); begin += kAtOnce) {
+    const std::size_t count = std::min(kAtOnce, texts.size() - begin);
+    for (std::size_t i = 0; i < count; ++i) {
+      hashes[i] = hash_token(texts[begin + i]);
+      __builtin_prefetch(&slots_[hashes[i] & (slots_.size() - 1)]);
+    }
+    for (std::size_t i = 0; i < count; ++i) ids[begin + i] = find(texts[begin + i], hashes[i]);
+  }
+}
+
+std::int32_t TokenTable::find(std::string_view text, std::uint32_t hash) const {
   const std::size_t mask = slots_.size() - 1;
   for (std::size_t at = hash & mask;; at = (at + 1) & mask) {
     const Slot& slot = slots_[at];
@@ -73,6 +99,10 @@ std::int32_t TokenTable::find(std::string_view text) const {
 }
 
 void MergeTable::reserve(std::size_t entries) { slots_.assign(slots_for(entries), {}); }
+
+void MergeTable::prefetch(std::int32_t left, std::int32_t right) const {
+  __builtin_prefetch(&slots_[mix(pair_key(left, right)) & (slots_.size() - 1)], 1);
+}
 
 bool MergeTable::insert(std::int32_t left, std::int32_t right, Merge merge) {
   const std::uint64_t key = pair_key(left, right);

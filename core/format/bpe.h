@@ -23,16 +23,22 @@ struct TokenTexts {
 class TokenTable {
  public:
   void reserve(std::size_t entries, TokenTexts texts);
-  // False when the same text is already there; the first one stays.
-  bool insert(std::int32_t id);
+  // Of tokens with the same text the first stays. `ids` in any number at once: each waits for
+  // memory, and they wait together.
+  void insert(std::span<const std::int32_t> ids);
   std::int32_t find(std::string_view text) const;  // -1 when missing
+  // One id a text.
+  void find(std::span<const std::string_view> texts, std::int32_t* ids) const;
 
  private:
   struct Slot {
     std::uint32_t hash = 0;
     std::int32_t id = -1;  // -1: free
   };
+  std::int32_t find(std::string_view text, std::uint32_t hash) const;
   TokenTexts texts_;
+  void insert_one(std::int32_t id, std::uint32_t hash);
+
   std::vector<Slot> slots_;  // a power of two, at most half full
 };
 
@@ -43,6 +49,8 @@ class MergeTable {
     std::int32_t token;  // what the pair becomes
   };
   void reserve(std::size_t entries);
+  // Before many insertions, so that they wait for memory together.
+  void prefetch(std::int32_t left, std::int32_t right) const;
   // False when the pair is already there; the first, which ranks higher, stays.
   bool insert(std::int32_t left, std::int32_t right, Merge merge);
   const Merge* find(std::int32_t left, std::int32_t right) const;

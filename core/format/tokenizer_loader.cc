@@ -12,6 +12,7 @@
 namespace tenon {
 namespace {
 
+constexpr std::size_t kMergesAtOnce = 64;
 constexpr std::uint32_t kAlphabetEnd = 324;  // 256 + the 68 bytes that do not stand for themselves
 
 // Byte-level vocabularies write each byte as a printable character: itself where Latin-1 prints it,
@@ -72,7 +73,7 @@ class TokenizerLoader {
     TENON_TRY(load_texts());
     TENON_TRY(load_merges());
     // After the merges, which speak of texts in the alphabet only.
-    for (const std::int32_t id : odd_) out_.normal_.insert(id);
+    out_.normal_.insert(odd_);
     TENON_TRY(load_named_ids(out_.pretokenizer_->rule().bos_when_unstated));
     sort_special();
     return {};
@@ -87,6 +88,7 @@ class TokenizerLoader {
     TENON_TRY(allocate_texts());
     for (std::size_t i = 0; i < texts_.size(); ++i)
       TENON_TRY(load_piece(static_cast<std::int32_t>(i)));
+    out_.normal_.insert(reachable_);
     out_.covers_all_bytes_ = std::all_of(out_.byte_ids_.begin(), out_.byte_ids_.end(),
                                          [](std::int32_t id) { return id >= 0; });
     // What the format leaves unsaid is what the Llama vocabularies have.
@@ -183,7 +185,7 @@ class TokenizerLoader {
     std::copy(bytes.begin(), bytes.end(), out_.arena_.get() + out_.offsets_[i]);
     out_.offsets_[i + 1] = out_.offsets_[i] + static_cast<std::uint32_t>(bytes.size());
     if (!reachable) return {};
-    out_.normal_.insert(id);
+    reachable_.push_back(id);
     out_.longest_ = std::max(out_.longest_, bytes.size());
     return {};
   }
@@ -212,6 +214,7 @@ class TokenizerLoader {
   Status load_texts() {
     TENON_TRY(allocate_texts());
     for (std::size_t i = 0; i < texts_.size(); ++i) load_text(static_cast<std::int32_t>(i));
+    out_.normal_.insert(reachable_);
     out_.covers_all_bytes_ = true;
     for (std::size_t byte = 0; byte < 256; ++byte) {
       const char c = static_cast<char>(byte);
@@ -235,7 +238,7 @@ class TokenizerLoader {
       out_.offsets_[i + 1] = out_.offsets_[i] + static_cast<std::uint32_t>(texts_[i].size());
     } else {
       out_.offsets_[i + 1] = out_.offsets_[i] + static_cast<std::uint32_t>(bytes);
-      if (bytes > 0) out_.normal_.insert(id);
+      if (bytes > 0) reachable_.push_back(id);
     }
   }
 
@@ -248,31 +251,50 @@ class TokenizerLoader {
     out_.merges_.reserve(merges.size());
     std::vector<std::int32_t> triples;
     triples.reserve(merges.size() * 3);
-    std::string buffer;
-    for (std::size_t rank = 0; rank < merges.size(); ++rank) {
-      const std::string_view merge = merges[rank];
+    for (std::size_t rank = 0; rank < merges.size(); rank += kMergesAtOnce)
+      TENON_TRY(load_merges(merges.subspan(rank, std::min(kMergesAtOnce, merges.size() - rank)),
+                            rank, triples));
+    set_identity("tenon.tokenizer/1", out_.pretokenizer_->rule().name, triples);
+    return {};
+  }
+
+  // Some merges, from rank `first` on: the three texts of each are looked up together.
+  Status load_merges(std::span<const std::string_view> merges, std::size_t first,
+                     std::vector<std::int32_t>& triples) {
+    std::string_view texts[3 * kMergesAtOnce];
+    std::int32_t ids[3 * kMergesAtOnce];
+    std::size_t room = 0;
+    for (const std::string_view merge : merges) room += merge.size();
+    merge_bytes_.resize(room);
+    char* at = merge_bytes_.data();
+    for (std::size_t i = 0; i < merges.size(); ++i) {
       // Neither side is empty, and a space is not in the alphabet.
-      const std::size_t space = merge.find(' ', 1);
+      const std::size_t space = merges[i].find(' ', 1);
       std::ptrdiff_t left = -1, right = -1;
       if (space != std::string_view::npos) {
-        buffer.resize(merge.size());
-        left = from_alphabet(merge.substr(0, space), buffer.data());
-        if (left > 0) right = from_alphabet(merge.substr(space + 1), buffer.data() + left);
+        left = from_alphabet(merges[i].substr(0, space), at);
+        if (left > 0) right = from_alphabet(merges[i].substr(space + 1), at + left);
       }
-      const std::string_view both(
-          buffer.data(), static_cast<std::size_t>(left > 0 && right > 0 ? left + right : 0));
-      const auto middle = static_cast<std::size_t>(std::max<std::ptrdiff_t>(left, 0));
-      const std::int32_t a = both.empty() ? -1 : out_.normal_.find(both.substr(0, middle));
-      const std::int32_t b = both.empty() ? -1 : out_.normal_.find(both.substr(middle));
-      const std::int32_t token = both.empty() ? -1 : out_.normal_.find(both);
-      if (a < 0 || b < 0 || token < 0)
-        return fail("TENON-F035",
-                    "merge " + std::to_string(rank) + " names a token that does not exist",
-                    quote_for_message(merge), "two tokens of the vocabulary whose sum is one too");
-      out_.merges_.insert(a, b, {static_cast<std::uint32_t>(rank), token});
-      triples.insert(triples.end(), {a, b, token});
+      const std::string_view both(at, static_cast<std::size_t>(right > 0 ? left + right : 0));
+      const std::size_t middle = both.empty() ? 0 : static_cast<std::size_t>(left);
+      texts[3 * i] = both.substr(0, middle);
+      texts[3 * i + 1] = both.substr(middle);
+      texts[3 * i + 2] = both;
+      at += both.size();
     }
-    set_identity("tenon.tokenizer/1", out_.pretokenizer_->rule().name, triples);
+    out_.normal_.find(std::span(texts, 3 * merges.size()), ids);
+    for (std::size_t i = 0; i < merges.size(); ++i) {
+      if (texts[3 * i].empty() || ids[3 * i] < 0 || ids[3 * i + 1] < 0 || ids[3 * i + 2] < 0)
+        return fail("TENON-F035",
+                    "merge " + std::to_string(first + i) + " names a token that does not exist",
+                    quote_for_message(merges[i]),
+                    "two tokens of the vocabulary whose sum is one too");
+      out_.merges_.prefetch(ids[3 * i], ids[3 * i + 1]);
+    }
+    for (std::size_t i = 0; i < merges.size(); ++i)
+      out_.merges_.insert(ids[3 * i], ids[3 * i + 1],
+                          {static_cast<std::uint32_t>(first + i), ids[3 * i + 2]});
+    triples.insert(triples.end(), ids, ids + 3 * merges.size());
     return {};
   }
 
@@ -330,7 +352,9 @@ class TokenizerLoader {
   const GgufFile& file_;
   Tokenizer& out_;
   std::span<const std::string_view> texts_;
-  std::vector<std::int32_t> odd_;  // normal tokens that are not written in the alphabet
+  std::vector<char> merge_bytes_;
+  std::vector<std::int32_t> reachable_;  // what merging may give
+  std::vector<std::int32_t> odd_;        // normal tokens that are not written in the alphabet
 };
 
 Result<Tokenizer> Tokenizer::from_gguf(const GgufFile& file) {

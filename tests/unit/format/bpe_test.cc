@@ -55,10 +55,14 @@ TEST(Bpe, TablesKeepTheFirst) {
   TokenTable tokens;
   EXPECT_EQ(tokens.find("ab"), -1);
   tokens.reserve(2, {bytes.data(), offsets.data()});
-  EXPECT_TRUE(tokens.insert(0));
-  EXPECT_FALSE(tokens.insert(1));
+  const std::int32_t ids[] = {0, 1};
+  tokens.insert(ids);
   EXPECT_EQ(tokens.find("ab"), 0);
   EXPECT_EQ(tokens.find("a"), -1);
+  const std::string_view texts[] = {"ab", "", "ab", "ba"};
+  std::int32_t found[4];
+  tokens.find(texts, found);
+  EXPECT_EQ(std::vector(found, found + 4), (std::vector<std::int32_t>{0, -1, 0, -1}));
   MergeTable merges;
   EXPECT_EQ(merges.find(0, 1), nullptr);
   merges.reserve(2);
