@@ -64,6 +64,10 @@ Hash128 hash_text(std::string_view text, const Hash128& seed) {
   return hash_bytes(std::as_bytes(std::span(text.data(), text.size())), seed);
 }
 
+std::uint64_t checksum(std::span<const std::byte> bytes) {
+  return XXH3_64bits(bytes.data(), bytes.size());
+}
+
 std::string sha256_hex(std::span<const std::byte> bytes) {
   Sha256 digest;
   digest.update(bytes);

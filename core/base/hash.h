@@ -22,6 +22,9 @@ struct Hash128 {
 Hash128 hash_bytes(std::span<const std::byte> bytes, const Hash128& seed = {});
 Hash128 hash_text(std::string_view text, const Hash128& seed = {});
 
+// XXH3-64: did these bytes change by mistake?
+std::uint64_t checksum(std::span<const std::byte> bytes);
+
 // SHA-256 of bytes that come in pieces.
 class Sha256 {
  public:

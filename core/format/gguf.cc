@@ -1,6 +1,7 @@
 #include "core/format/gguf.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -79,6 +80,7 @@ Result<GgufFile> GgufFile::open(const std::string& path) {
   file.path_ = path;
   file.mapping_ = mapping.memory;
   file.bytes_ = {static_cast<const std::byte*>(mapping.memory), mapping.bytes};
+  file.stamp_ = mapping.stamp;
   TENON_TRY(GgufParser(file).parse());
   return file;
 }
@@ -98,6 +100,7 @@ GgufFile& GgufFile::operator=(GgufFile&& other) noexcept {
   unmap();
   path_ = std::move(other.path_);
   bytes_ = std::exchange(other.bytes_, {});
+  stamp_ = other.stamp_;
   mapping_ = std::exchange(other.mapping_, nullptr);
   version_ = other.version_;
   alignment_ = other.alignment_;
@@ -114,6 +117,21 @@ GgufFile::~GgufFile() { unmap(); }
 void GgufFile::unmap() {
   if (mapping_) ::munmap(mapping_, bytes_.size());
   mapping_ = nullptr;
+}
+
+std::uint64_t GgufFile::data_begin() const {
+  std::uint64_t begin = bytes_.size();
+  for (const GgufTensor& tensor : tensors_)
+    begin = std::min(begin, static_cast<std::uint64_t>(tensor.data.data() - bytes_.data()));
+  return begin;
+}
+
+void GgufFile::release_data() const {
+  if (mapping_ == nullptr) return;
+  const auto page = static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  const std::uint64_t from = (data_begin() + page - 1) / page * page;
+  if (from < bytes_.size())
+    ::madvise(static_cast<std::byte*>(mapping_) + from, bytes_.size() - from, MADV_DONTNEED);
 }
 
 const GgufValue* GgufFile::find(std::string_view key) const {

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "core/base/error.h"
+#include "core/format/mapped_file.h"
 #include "core/tensor/ggml_type.h"
 
 namespace tenon {
@@ -64,6 +65,14 @@ class GgufFile {
   const std::string& path() const { return path_; }
   std::uint32_t version() const { return version_; }
   std::uint64_t file_bytes() const { return bytes_.size(); }
+  std::span<const std::byte> bytes() const { return bytes_; }
+  // Of the file when it was opened; bytes 0 when they are borrowed.
+  const FileStamp& stamp() const { return stamp_; }
+  // Where the tensors' data begins: before it are metadata and names.
+  std::uint64_t data_begin() const;
+  // The data is read from the file again when it is used again: until then it takes no memory of
+  // this process.
+  void release_data() const;
   std::uint64_t alignment() const { return alignment_; }
 
   // In file order.
@@ -96,6 +105,7 @@ class GgufFile {
 
   std::string path_;
   std::span<const std::byte> bytes_;
+  FileStamp stamp_;
   void* mapping_ = nullptr;  // null when the bytes are borrowed
   std::uint32_t version_ = 0;
   std::uint64_t alignment_ = 32;

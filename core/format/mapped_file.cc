@@ -10,6 +10,18 @@
 
 namespace tenon {
 
+FileStamp stamp_of(const struct stat& info) {
+  const auto nanoseconds = [](const timespec& time) {
+    return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+  };
+  return {static_cast<std::uint64_t>(info.st_size),
+          info.st_ino,
+          info.st_dev,
+          nanoseconds(info.st_mtim),
+          nanoseconds(info.st_ctim),
+          info.st_uid};
+}
+
 Mapping map_file(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return {.why_not = std::strerror(errno)};
@@ -24,7 +36,7 @@ Mapping map_file(const std::string& path) {
   const int error = errno;
   ::close(fd);
   if (memory == MAP_FAILED) return {.why_not = std::strerror(error)};
-  return {memory, bytes, {}};
+  return {memory, bytes, stamp_of(info), {}};
 }
 
 }  // namespace tenon

@@ -44,7 +44,7 @@ struct LoadedEngine::State {
     meter = std::make_unique<iface::Meter>(profile.get());
   }
 
-  Status load(PluginCatalog& catalog, bool ignore_record, Clock::time_point start);
+  Status load(PluginCatalog& catalog, const LoadOptions& options, Clock::time_point start);
   Status open_plugins(PluginCatalog& catalog, bool ignore_record);
   Status open_shared(const ChosenPlugin& plugin);
   Status declare_model();
@@ -259,7 +259,7 @@ Result<std::unique_ptr<LoadedEngine>> LoadedEngine::load(const Manifest& manifes
   TENON_ASSIGN(GgufFile file, GgufFile::open(model_path));
   TENON_ASSIGN(Tokenizer tokenizer, Tokenizer::from_gguf(file));
   auto state = std::make_unique<State>(manifest, std::move(file), std::move(tokenizer), options);
-  Status loaded = state->load(catalog, options.ignore_record, start);
+  Status loaded = state->load(catalog, options, start);
   if (state->boundary != nullptr) {
     // What a call without a status has found comes before what followed from it.
     if (std::optional<Error> misuse = state->boundary->take_misuse()) return std::move(*misuse);
@@ -269,13 +269,13 @@ Result<std::unique_ptr<LoadedEngine>> LoadedEngine::load(const Manifest& manifes
   return std::unique_ptr<LoadedEngine>(new LoadedEngine(std::move(state)));
 }
 
-Status LoadedEngine::State::load(PluginCatalog& catalog, bool ignore_record,
+Status LoadedEngine::State::load(PluginCatalog& catalog, const LoadOptions& options,
                                  Clock::time_point start) {
-  TENON_TRY(open_plugins(catalog, ignore_record));
+  TENON_TRY(open_plugins(catalog, options.ignore_record));
   times.plugins = seconds_since(start);
   TENON_TRY(declare_model());
   times.declare = seconds_since(start);
-  for (const auto& rank : ranks) TENON_TRY(rank->load_weights());
+  for (const auto& rank : ranks) TENON_TRY(rank->load_weights(options.prepack));
   // Caches live in this process and so does the file: its path and layout identify the weights.
   cache_seed = hash_text(file.path(), cache_seed);
   times.weights = seconds_since(start);
@@ -327,6 +327,9 @@ std::uint32_t LoadedEngine::ranks() const {
   return static_cast<std::uint32_t>(state_->ranks.size());
 }
 const LoadTimes& LoadedEngine::times() const { return state_->times; }
+const std::string& LoadedEngine::packed_file() const {
+  return state_->first().packed_weights().file();
+}
 const Profile* LoadedEngine::profile() const { return state_->profile.get(); }
 void LoadedEngine::observe_ports(Executor::PortObserver observer) {
   state_->first().executor().observe_ports(std::move(observer));

@@ -13,6 +13,7 @@
 #include "core/iface/boundary.h"
 #include "core/load/kv_budget.h"
 #include "core/load/model_costs.h"
+#include "core/load/prepack.h"
 #include "core/manifest/manifest.h"
 #include "core/plugin/catalog.h"
 #include "core/runtime/engine.h"
@@ -34,6 +35,7 @@ struct LoadOptions {
   // Also plugins that are recorded as failing together: to run them again. Untested pairs are the
   // caller's to refuse in any case.
   bool ignore_record = false;
+  PrepackOptions prepack;
 };
 
 struct LoadTimes {  // seconds
@@ -64,6 +66,8 @@ class LoadedEngine {
   std::uint32_t threads() const;                 // of all ranks together
   std::uint32_t ranks() const;
   const LoadTimes& times() const;
+  // The file that the first rank's packed weights were read from; empty: they were packed now.
+  const std::string& packed_file() const;
   // Null unless it was asked for. Read it between steps.
   const Profile* profile() const;
   // A request with the manifest's sampling.

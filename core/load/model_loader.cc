@@ -243,21 +243,38 @@ void ModelBuilder::read_rows(void* ctx, std::int64_t first, std::int64_t rows, v
   }
 }
 
-Status ModelBuilder::load_into(const iface::Backend& backend) const {
+std::vector<tenon_weight> ModelBuilder::weight_records() const {
+  std::vector<tenon_weight> out;
   for (std::size_t i = 0; i < sources_.size(); ++i) {
     const WeightShape& shape = shape_.weights[i];
-    const tenon_weight weight{{sizeof weight, 0, nullptr},
-                              {shape.name.data(), shape.name.size()},
-                              static_cast<std::uint32_t>(i),
-                              shape.layout,
-                              shape.n,
-                              shape.k,
-                              sources_[i].codec->has_min ? 1 : 0,
-                              0,
-                              &ModelBuilder::read_rows,
-                              const_cast<Source*>(&sources_[i])};
-    TENON_TRY(backend.load_weight(&weight));
+    out.push_back({{sizeof(tenon_weight), 0, nullptr},
+                   {shape.name.data(), shape.name.size()},
+                   static_cast<std::uint32_t>(i),
+                   shape.layout,
+                   shape.n,
+                   shape.k,
+                   sources_[i].codec->has_min ? 1 : 0,
+                   TENON_WEIGHT_USE_PRODUCT,
+                   &ModelBuilder::read_rows,
+                   const_cast<Source*>(&sources_[i])});
   }
+  return out;
+}
+
+std::string ModelBuilder::weights_text() const {
+  std::string out;
+  for (std::size_t i = 0; i < sources_.size(); ++i) {
+    const WeightShape& shape = shape_.weights[i];
+    const Site& site = sources_[i].site;
+    out += shape.name + " " + std::string(ggml_type_info(stored_type(i)).name) + " layout " +
+           std::to_string(shape.layout) + (sources_[i].codec->has_min ? " with min [" : " [") +
+           std::to_string(shape.n) + ", " + std::to_string(shape.k) + "] at [" +
+           std::to_string(site.row_begin) + ", " + std::to_string(site.col_begin) + "]\n";
+  }
+  return out;
+}
+
+Status ModelBuilder::load_groups(const iface::Backend& backend) const {
   for (std::size_t i = 0; i < shape_.groups.size(); ++i) {
     const LinearGroupShape& group = shape_.groups[i];
     const tenon_linear_group record{{sizeof record, 0, nullptr},

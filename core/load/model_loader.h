@@ -52,8 +52,15 @@ class ModelBuilder {
   Status cut(const tenon_rank_share& share);
   // What is still missing after the plugin's load() has returned; TENON-R051.
   Status check_complete() const;
-  // Hands every declared weight and group to the backend.
-  Status load_into(const iface::Backend& backend) const;
+  // The declared weights, in the order of their ids, as a backend takes them.
+  std::vector<tenon_weight> weight_records() const;
+  // A line for each: what it is, and which part of it this rank holds.
+  std::string weights_text() const;
+  std::size_t weights() const { return sources_.size(); }
+  GgmlType stored_type(std::size_t weight) const { return sources_[weight].tensor->type; }
+  // Hands every group to the backend, after its weights.
+  Status load_groups(const iface::Backend& backend) const;
+  const GgufFile& file() const { return *file_; }
 
  private:
   struct Source {

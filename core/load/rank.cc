@@ -175,6 +175,13 @@ Status Rank::plan_attention() {
   return {};
 }
 
+Status Rank::load_weights(const PrepackOptions& options) {
+  const std::string_view format(info_.pack_format.ptr, info_.pack_format.len);
+  TENON_TRY(packed_.load(builder_, backend_, format, {instances_[1].id(), place_.rank, place_.size},
+                         options, pool_));
+  return builder_.load_groups(backend_);
+}
+
 Status Rank::prepare_attention(std::int32_t context) {
   const tenon_attend_prepare prepare{{sizeof prepare, 0, nullptr},
                                      &builder_.shape().attention,

@@ -14,6 +14,7 @@
 #include "core/iface/proxy.h"
 #include "core/load/kv_budget.h"
 #include "core/load/model_loader.h"
+#include "core/load/prepack.h"
 #include "core/plugin/assembly.h"
 #include "core/plugin/instance.h"
 #include "core/runtime/executor.h"
@@ -67,7 +68,7 @@ class Rank {
   Status cut();
   // Where layers keep their state. TENON-R056.
   Status plan_attention();
-  Status load_weights() { return builder_.load_into(backend_); }
+  Status load_weights(const PrepackOptions& options);
   Status prepare_attention(std::int32_t context);
   // `pools` has the numbers of pages of all ranks.
   Status create_pools(std::span<const KvPoolSize> pools);
@@ -78,6 +79,7 @@ class Rank {
   Executor& executor() { return *executor_; }
   const iface::Backend& backend() const { return backend_; }
   const tenon_backend_info& info() const { return info_; }
+  const PackedWeights& packed_weights() const { return packed_; }
   ModelBuilder& builder() { return builder_; }
   const ModelShape& model() { return builder_.shape(); }
   std::uint32_t threads() const { return pool_.threads(); }
@@ -140,6 +142,7 @@ class Rank {
   tenon_builder_v1 builder_table_;
   tenon_ranks_v1 ranks_table_;
   std::deque<HostOf> hosts_;  // addresses stay
+  PackedWeights packed_;
   std::vector<PluginInstance> instances_;
   iface::Model network_;
   iface::Backend backend_;
