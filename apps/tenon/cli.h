@@ -28,6 +28,7 @@ struct EngineChoice {
   bool one_adapter = true;               // of all requests; false: each names its own
   bool allow_untested = false;           // run plugins together that were never run together
   bool check_boundary = false;           // also when nothing else asks for it
+  bool no_prepack = false;               // neither read nor write files of packed weights
   bool profile = false;                  // print where the time went
   std::string profile_json, trace;       // files; empty: none
 };

@@ -21,6 +21,8 @@ void add_engine_numbers(CLI::App& command, EngineChoice& out) {
       ->check(CLI::Range(0, kMaxTokens));
   command.add_flag("--check-boundary", out.check_boundary,
                    "Check every call between the core and a plugin; a plugin's mistake is named");
+  command.add_flag("--no-prepack", out.no_prepack,
+                   "Neither read nor write a file of packed weights: for one use of a model");
   command.add_flag("--profile", out.profile,
                    "Print at the end where the time went, by plugin and call");
   command.add_option("--profile-json", out.profile_json, "Write the same as JSON")

@@ -151,13 +151,15 @@ void Runner::print_stats(const Answer& answer) const {
     pages += (pages.empty() ? "" : ", ") + std::to_string(pool.n_pages) + " pages of " +
              std::to_string(pool.page_bytes) + " bytes" +
              (pool.window > 0 ? " (window " + std::to_string(pool.window) + ")" : "");
+  const std::string weights =
+      engine.packed_file().empty() ? "of the model file" : "of " + engine.packed_file();
   std::fprintf(stderr,
-               "load %.3f s (plugins %.3f, declare %.3f, weights %.3f, memory %.3f)\n"
+               "load %.3f s (plugins %.3f, declare %.3f, weights %.3f, memory %.3f), weights %s\n"
                "prompt %zu tokens, %llu from the cache, first token after %.3f s (%.1f tokens/s)\n"
                "answer %zu tokens, %.1f tokens/s, finish: %s\n"
                "%s, %s%u threads, numerics %.*s, %s\n",
                times.plugins + times.declare + times.weights + times.memory, times.plugins,
-               times.declare, times.weights, times.memory, answer.prompt_tokens,
+               times.declare, times.weights, times.memory, weights.c_str(), answer.prompt_tokens,
                static_cast<unsigned long long>(answer.cached_tokens), answer.first_seconds,
                answer.first_seconds > 0 ? computed / answer.first_seconds : 0, answer.tokens.size(),
                decode > 0 ? generated / decode : 0, finish_reason_name(answer.finish),

@@ -38,6 +38,11 @@ Status check_pinned_model(const ManifestModel& model, const std::string& path) {
                .fix = "use the pinned file, or change model.sha256"};
 }
 
+PrepackOptions prepack_of(const EngineChoice& choice) {
+  const std::string cache = default_cache_dir();
+  return {!choice.no_prepack, cache.empty() ? cache : cache + "/packed"};
+}
+
 bool looks_like_file(const std::string& model) {
   return model.find('/') != std::string::npos || model.ends_with(".gguf");
 }
@@ -165,7 +170,8 @@ Result<std::unique_ptr<Session>> open_session(Manifest manifest, const EngineCho
       LoadedEngine::load(session->manifest, session->catalog, session->model_path,
                          {.check_boundary = checks_boundary(choice, session->catalog.host()),
                           .profile = choice.profile || !choice.profile_json.empty(),
-                          .trace = !choice.trace.empty()}));
+                          .trace = !choice.trace.empty(),
+                          .prepack = prepack_of(choice)}));
   return session;
 }
 
