@@ -219,18 +219,20 @@ const char* verdict_text(Difference difference) {
 }
 
 std::string limits_table(const MachineLimits& limits) {
-  std::string out = limits.cpu + "\n";
-  out += format("%-24s %16s %16s\n", "limit of this machine",
-                limits.one.threads == 1 ? "1 thread" : "",
-                (std::to_string(limits.all.threads) + " threads").c_str());
-  const auto row = [&](const std::string& name, double one, double all, const char* unit) {
-    out +=
-        format("%-24s %10.1f %-5s %10.1f %-5s\n", name.c_str(), one * 1e-9, unit, all * 1e-9, unit);
+  std::vector<Throughput> columns = {limits.one};
+  if (limits.all.threads > 1) columns.push_back(limits.all);
+  std::string out = limits.cpu + "\n" + format("%-24s", "limit of this machine");
+  for (const Throughput& column : columns)
+    out += format(" %9u %s", column.threads, column.threads == 1 ? "thread " : "threads");
+  const auto row = [&](const std::string& name, double Throughput::*value, const char* unit) {
+    out += format("\n%-24s", name.c_str());
+    for (const Throughput& column : columns)
+      out += format(" %10.1f %-6s", column.*value * 1e-9, unit);
   };
-  row("read from memory", limits.one.read, limits.all.read, "GB/s");
-  row("int8, " + limits.isa, limits.one.int8_ops, limits.all.int8_ops, "Gop/s");
-  row("f32, " + limits.isa, limits.one.f32_ops, limits.all.f32_ops, "Gop/s");
-  return out;
+  row("read from memory", &Throughput::read, "GB/s");
+  row("int8, " + limits.isa, &Throughput::int8_ops, "Gop/s");
+  row("f32, " + limits.isa, &Throughput::f32_ops, "Gop/s");
+  return out + "\n";
 }
 
 std::string limits_json(const MachineLimits& limits) { return json_of(limits).dump() + "\n"; }
