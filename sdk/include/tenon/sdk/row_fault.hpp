@@ -13,8 +13,8 @@ class RowFaults {
   // Any thread. A later row than the first is not kept.
   void note(std::uint32_t group, std::int64_t row) {
     std::uint64_t none = 0;
-    word_.compare_exchange_strong(
-        none, std::uint64_t{group} << 32 | static_cast<std::uint32_t>(row + 1));
+    word_.compare_exchange_strong(none,
+                                  std::uint64_t{group} << 32 | static_cast<std::uint32_t>(row + 1));
   }
   void take(tenon_row_fault* out) {
     const std::uint64_t word = word_.exchange(0);
