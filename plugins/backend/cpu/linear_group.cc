@@ -8,6 +8,9 @@ namespace {
 constexpr std::size_t kMaxWeights = 4;
 // Rows whose prepared values stay in the first cache while a stripe's tiles pass.
 constexpr std::int64_t kRowChunk = 32;
+// Rows of a piece of work: they and a tile stay in the second cache, and enough pieces are left
+// that threads finish together.
+constexpr std::int64_t kRowBand = 128;
 // Up to so many rows every thread prepares for itself: that costs less than a command more.
 constexpr std::int64_t kOwnRows = 4;
 
@@ -142,23 +145,40 @@ void norm_finished_rows(const ProductArgs& a, std::uint32_t stripes) {
   for (std::int64_t row = 0; row < add.rows; ++row) add_row(add, row);
 }
 
-// A stripe is a range of the tiles of all the group's weights, one after the other.
-void multiply(const void* raw, std::uint32_t stripe, std::uint32_t stripes, std::uint32_t worker) {
-  auto a = *static_cast<const ProductArgs*>(raw);
-  const Activations in = prepared_rows(a, worker);
+// The tiles [begin, end) of all the group's weights, counted one after the other, for a band of
+// rows.
+void multiply_band(const ProductArgs& a, const Activations& in, std::int64_t begin,
+                   std::int64_t end, std::int64_t first_row, std::int64_t end_row) {
   const LinearGroup& group = a.group();
-  const float* residual = a.residual;
-  if (group.post_norm != nullptr) a.residual = nullptr;
-  const std::int64_t tiles = all_tiles(group), begin = tiles * stripe / stripes,
-                     end = tiles * (stripe + 1) / stripes, rows = a.prepare.rows;
-  for (std::int64_t chunk = 0; chunk < rows; chunk += kRowChunk) {
+  for (std::int64_t chunk = first_row; chunk < end_row; chunk += kRowChunk) {
     std::size_t index = 0;
     std::int64_t base = 0;
     for (std::int64_t t = begin; t < end; ++t) {
       while (t - base >= group.weights[index]->tiles()) base += group.weights[index++]->tiles();
-      for (std::int64_t row = chunk; row < std::min(rows, chunk + kRowChunk); row += kRowBlock)
-        finish_tile(a, in, index, t - base, row, static_cast<int>(std::min(kRowBlock, rows - row)));
+      for (std::int64_t row = chunk; row < std::min(end_row, chunk + kRowChunk); row += kRowBlock)
+        finish_tile(a, in, index, t - base, row,
+                    static_cast<int>(std::min(kRowBlock, end_row - row)));
     }
+  }
+}
+
+std::int64_t bands_of(std::int64_t rows) { return (rows + kRowBand - 1) / kRowBand; }
+
+// A stripe is a range of pieces: a tile and a band of rows, the tiles of a band one after the
+// other.
+void multiply(const void* raw, std::uint32_t stripe, std::uint32_t stripes, std::uint32_t worker) {
+  auto a = *static_cast<const ProductArgs*>(raw);
+  const Activations in = prepared_rows(a, worker);
+  const float* residual = a.residual;
+  if (a.group().post_norm != nullptr) a.residual = nullptr;
+  const std::int64_t tiles = all_tiles(a.group()), rows = a.prepare.rows,
+                     pieces = tiles * bands_of(rows), end = pieces * (stripe + 1) / stripes;
+  for (std::int64_t at = pieces * stripe / stripes; at < end;) {
+    const std::int64_t band = at / tiles, tile = at % tiles,
+                       count = std::min(tiles - tile, end - at);
+    multiply_band(a, in, tile, tile + count, band * kRowBand,
+                  std::min(rows, (band + 1) * kRowBand));
+    at += count;
   }
   a.residual = residual;
   if (a.finished != nullptr) norm_finished_rows(a, stripes);
@@ -232,7 +252,10 @@ void submit_linear_group(const sdk::ThreadsService& threads, const Kernels& kern
                    norms && few ? &room.finished : nullptr};
   const std::size_t outs = group.gated() ? 1 : group.weights.size();
   for (std::size_t i = 0; i < outs; ++i) args.out[i] = out[i];
-  threads.submit(&multiply, &args, sizeof args, stripe_count(threads, all_tiles(group)));
+  const std::int64_t bands = bands_of(rows);
+  threads.submit(&multiply, &args, sizeof args,
+                 static_cast<std::uint32_t>(std::min(
+                     all_tiles(group) * bands, bands * stripe_count(threads, all_tiles(group)))));
   if (norms && !few)
     submit_add(threads, kernels, group.post_norm, group.norm_eps, out[0], residual, rows,
                group.weights[0]->n, out[0]);
