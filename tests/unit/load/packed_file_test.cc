@@ -12,20 +12,12 @@
 #include <random>
 
 #include "core/conform/tiny_model.h"
+#include "tests/fixtures/file_bytes.h"
 
 namespace fs = std::filesystem;
 
 namespace tenon {
 namespace {
-
-std::string bytes_of(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-}
-void write_bytes(const std::string& path, const std::string& bytes) {
-  std::ofstream(path, std::ios::binary | std::ios::trunc)
-      .write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-}
 
 class PackedFile : public testing::Test {
  protected:

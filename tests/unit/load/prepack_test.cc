@@ -10,6 +10,7 @@
 #include "core/base/hash.h"
 #include "core/conform/tiny_model.h"
 #include "tests/fixtures/engines.h"
+#include "tests/fixtures/file_bytes.h"
 
 namespace fs = std::filesystem;
 
@@ -17,15 +18,6 @@ namespace tenon {
 namespace {
 
 constexpr const char* kBackend = "tenon.backend.cpu";
-
-std::string bytes_of(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-}
-void write_bytes(const std::string& path, const std::string& bytes) {
-  std::ofstream(path, std::ios::binary | std::ios::trunc)
-      .write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-}
 
 struct Outcome {
   Answer answer;
