@@ -3,21 +3,10 @@
 #include <initializer_list>
 
 #include "attend_kernels.h"
-
-#ifdef TENON_AVX512_EMULATION  // tests: a header with the instructions in portable C
-#include TENON_AVX512_EMULATION
-#define TENON_AVX512
-#else
-#include <immintrin.h>
-#define TENON_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx2,fma,f16c")))
-#endif
+#include "lanes_avx512.h"
 
 namespace tenon::cpu {
 namespace {
-
-TENON_AVX512 __m512 load_halves(const std::uint16_t* at) {
-  return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)));
-}
 
 // tenon_exp of 16 * N values that are at most 0, each step for all: four chains fill a multiplier.
 // 2^n is added to the exponent: that is exact, where x >= TENON_EXP_LOW the product is no

@@ -1,27 +1,16 @@
 // AVX-512 VNNI: the products, 16 outputs in one register and four multiply-adds a lane and
 // instruction. The rest is AVX2's.
 #include "kernels.h"
-
-#ifdef TENON_AVX512_EMULATION  // tests: a header with the instructions in portable C
-#include TENON_AVX512_EMULATION
-#define TENON_AVX512
-#else
-#include <immintrin.h>
-#define TENON_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512vnni,avx2,fma,f16c")))
-#endif
+#include "lanes_avx512.h"
 
 namespace tenon::cpu {
 namespace {
-
-TENON_AVX512 __m512 load_f16(const std::byte* at) {
-  return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)));
-}
 
 // The 16 scales or mins at `plane`.
 template <bool Wide>
 TENON_AVX512 __m512 load_plane(const std::byte* plane) {
   if constexpr (Wide) return _mm512_loadu_ps(reinterpret_cast<const float*>(plane));
-  return load_f16(plane);
+  return load_halves(plane);
 }
 
 TENON_AVX512 __m512i broadcast_quad(const std::int8_t* at) {
