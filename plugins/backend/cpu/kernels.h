@@ -2,6 +2,8 @@
 // (tenon/abi/contract.h).
 #pragma once
 
+#include <algorithm>
+
 #include "attend_kernels.h"
 #include "packed.h"
 
@@ -55,6 +57,13 @@ void for_rows(int rows, F&& f) {
   if constexpr (Most > 1)
     if (rows < Most) return for_rows<Most - 1>(rows, f);
   return f.template operator()<Most>();
+}
+
+// Calls f<R>(row, out) for blocks of up to four rows: the sums of more do not fit the registers.
+template <class F>
+void in_fours(std::int64_t row, int rows, float* out, F&& f) {
+  for (; rows > 0; row += 4, rows -= 4, out += 4 * kTile)
+    for_rows(std::min(rows, 4), [&]<int R>() { f.template operator()<R>(row, out); });
 }
 
 const Kernels& avx2_kernels();

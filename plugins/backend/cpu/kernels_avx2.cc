@@ -39,7 +39,7 @@ float most_of(const __m256* v) {
 }
 
 // 32 values to int8; the rounding is that of tenon_quantise32. False if one is not finite.
-bool quantise_group(const float* x, const Activations& out, std::int64_t row, std::int64_t group) {
+bool quantise_group(const float* x, ActivationGroup& out) {
   __m256 v[4];
   for (int i = 0; i < 4; ++i) v[i] = _mm256_loadu_ps(x + 8 * i);
   const float amax = most_of(v);
@@ -51,20 +51,18 @@ bool quantise_group(const float* x, const Activations& out, std::int64_t row, st
       _mm256_packs_epi16(_mm256_packs_epi32(q[0], q[1]), _mm256_packs_epi32(q[2], q[3]));
   const __m256i bytes =
       _mm256_permutevar8x32_epi32(words, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(out.values + row * out.k + group * TENON_GROUP),
-                      bytes);
+  _mm256_store_si256(reinterpret_cast<__m256i*>(out.values), bytes);
   // In each half of the register two sums of the first 16 values, then two of the others.
   const __m256i pairs = _mm256_hadd_epi32(total[0], total[1]);
   __m128i s = _mm_add_epi32(_mm256_castsi256_si128(pairs), _mm256_extracti128_si256(pairs, 1));
   s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1));
   const std::int32_t first = _mm_cvtsi128_si32(s), second = _mm_extract_epi32(s, 2);
-  const std::int64_t at = row * (out.k / TENON_GROUP) + group;
   const float d = amax / 127.0f;
-  out.scales[at] = d;
-  out.shifts[at] = -128 * (first + second);
-  out.fine_shifts[2 * at] = -128 * first;
-  out.fine_shifts[2 * at + 1] = -128 * second;
-  out.scaled_sums[at] = d * static_cast<float>(first + second);
+  out.scale = d;
+  out.scaled_sum = d * static_cast<float>(first + second);
+  out.shift = -128 * (first + second);
+  out.fine_shifts[0] = -128 * first;
+  out.fine_shifts[1] = -128 * second;
   return amax <= std::numeric_limits<float>::max();
 }
 
@@ -91,7 +89,7 @@ bool prepare_row(const float* x, const float* norm, float eps, bool quantise, bo
                                        _mm256_loadu_ps(w + i)));
       values = y;
     }
-    finite &= quantise_group(values, out, row, group);
+    finite &= quantise_group(values, out.row(row)[group]);
   }
   // The norm of a row with an infinity is zeros and NaN; a sum of squares that overflows, zeros.
   return finite && r > 0;
@@ -119,12 +117,9 @@ void product_q4_half(const std::byte* tile, std::int64_t groups, const Activatio
   constexpr int kPlane = Wide ? 64 : 32;
   const __m256i low = _mm256_set1_epi8(15), ones = _mm256_set1_epi16(1);
   __m256 acc[R], acc_min[R];
-  const std::int8_t* x[R];
-  for (int r = 0; r < R; ++r) {
-    acc[r] = acc_min[r] = _mm256_setzero_ps();
-    x[r] = in.values + (row + r) * in.k;
-  }
-  for (std::int64_t g = 0; g < groups; ++g, tile += 256 + 2 * kPlane) {
+  for (int r = 0; r < R; ++r) acc[r] = acc_min[r] = _mm256_setzero_ps();
+  const ActivationGroup* x = in.row(row);
+  for (std::int64_t g = 0; g < groups; ++g, ++x, tile += 256 + 2 * kPlane) {
     __m256i sum[R];
     for (int r = 0; r < R; ++r) sum[r] = _mm256_setzero_si256();
 // Unrolled, gcc keeps the products of all blocks alive and spills them.
@@ -135,7 +130,7 @@ void product_q4_half(const std::byte* tile, std::int64_t groups, const Activatio
       const __m256i first = _mm256_and_si256(both, low),
                     second = _mm256_and_si256(_mm256_srli_epi16(both, 4), low);
       for (int r = 0; r < R; ++r) {
-        const std::int8_t* values = x[r] + g * TENON_GROUP + block * 4;
+        const std::int8_t* values = x[r * groups].values + block * 4;
         sum[r] = _mm256_add_epi16(sum[r], _mm256_maddubs_epi16(first, broadcast_quad(values)));
         sum[r] =
             _mm256_add_epi16(sum[r], _mm256_maddubs_epi16(second, broadcast_quad(values + 16)));
@@ -144,10 +139,10 @@ void product_q4_half(const std::byte* tile, std::int64_t groups, const Activatio
     const __m256 scale = load_plane<Wide>(tile + 256, half),
                  min = load_plane<Wide>(tile + 256 + kPlane, half);
     for (int r = 0; r < R; ++r) {
-      const std::int64_t at = (row + r) * groups + g;
+      const ActivationGroup& a = x[r * groups];
       const __m256 exact = _mm256_cvtepi32_ps(_mm256_madd_epi16(sum[r], ones));
-      acc[r] = _mm256_fmadd_ps(exact, _mm256_mul_ps(scale, _mm256_set1_ps(in.scales[at])), acc[r]);
-      acc_min[r] = _mm256_fmadd_ps(min, _mm256_set1_ps(in.scaled_sums[at]), acc_min[r]);
+      acc[r] = _mm256_fmadd_ps(exact, _mm256_mul_ps(scale, _mm256_set1_ps(a.scale)), acc[r]);
+      acc_min[r] = _mm256_fmadd_ps(min, _mm256_set1_ps(a.scaled_sum), acc_min[r]);
     }
   }
   for (int r = 0; r < R; ++r)
@@ -168,7 +163,8 @@ void product_q8_half(const std::byte* tile, const PackedWeight& w, const Activat
   const std::int64_t groups = w.groups();
   __m256 acc[R], acc_min[R];
   for (int r = 0; r < R; ++r) acc[r] = acc_min[r] = _mm256_setzero_ps();
-  for (std::int64_t g = 0; g < groups; ++g, tile += w.group_bytes()) {
+  const ActivationGroup* x = in.row(row);
+  for (std::int64_t g = 0; g < groups; ++g, ++x, tile += w.group_bytes()) {
     __m256i sum[R];
     for (int r = 0; r < R; ++r) sum[r] = _mm256_setzero_si256();
     for (int unit = 0; unit < 8; ++unit) {
@@ -176,18 +172,18 @@ void product_q8_half(const std::byte* tile, const PackedWeight& w, const Activat
                         reinterpret_cast<const __m256i*>(tile + unit * 64 + half * 32)),
                     size = _mm256_abs_epi8(values);
       for (int r = 0; r < R; ++r) {
-        const __m256i x = broadcast_quad(in.values + (row + r) * in.k + g * TENON_GROUP + unit * 4);
-        sum[r] = _mm256_add_epi32(sum[r], unit_product(size, values, x));
+        const __m256i quad = broadcast_quad(x[r * groups].values + unit * 4);
+        sum[r] = _mm256_add_epi32(sum[r], unit_product(size, values, quad));
       }
     }
     const __m256 scale = load_plane<Wide>(tile + 512, half);
     for (int r = 0; r < R; ++r) {
-      const std::int64_t at = (row + r) * groups + g;
+      const ActivationGroup& a = x[r * groups];
       acc[r] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum[r]),
-                               _mm256_mul_ps(scale, _mm256_set1_ps(in.scales[at])), acc[r]);
+                               _mm256_mul_ps(scale, _mm256_set1_ps(a.scale)), acc[r]);
       if (w.has_min)
         acc_min[r] = _mm256_fmadd_ps(load_plane<Wide>(tile + 512 + kPlane, half),
-                                     _mm256_set1_ps(in.scaled_sums[at]), acc_min[r]);
+                                     _mm256_set1_ps(a.scaled_sum), acc_min[r]);
     }
   }
   for (int r = 0; r < R; ++r)
@@ -202,7 +198,8 @@ void product_q8n16_half(const std::byte* tile, const PackedWeight& w, const Acti
   const std::int64_t groups = w.groups();
   __m256 acc[R];
   for (int r = 0; r < R; ++r) acc[r] = _mm256_setzero_ps();
-  for (std::int64_t g = 0; g < groups; ++g, tile += 640)
+  const ActivationGroup* x = in.row(row);
+  for (std::int64_t g = 0; g < groups; ++g, ++x, tile += 640)
     for (int part = 0; part < 2; ++part) {
       __m256i sum[R];
       for (int r = 0; r < R; ++r) sum[r] = _mm256_setzero_si256();
@@ -211,16 +208,13 @@ void product_q8n16_half(const std::byte* tile, const PackedWeight& w, const Acti
                           reinterpret_cast<const __m256i*>(tile + unit * 64 + half * 32)),
                       size = _mm256_abs_epi8(values);
         for (int r = 0; r < R; ++r)
-          sum[r] =
-              _mm256_add_epi32(sum[r], unit_product(size, values,
-                                                    broadcast_quad(in.values + (row + r) * in.k +
-                                                                   g * TENON_GROUP + unit * 4)));
+          sum[r] = _mm256_add_epi32(
+              sum[r], unit_product(size, values, broadcast_quad(x[r * groups].values + unit * 4)));
       }
       const __m256 scale = load_plane<true>(tile + 512 + 64 * part, half);
       for (int r = 0; r < R; ++r)
-        acc[r] = _mm256_fmadd_ps(
-            _mm256_cvtepi32_ps(sum[r]),
-            _mm256_mul_ps(scale, _mm256_set1_ps(in.scales[(row + r) * groups + g])), acc[r]);
+        acc[r] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum[r]),
+                                 _mm256_mul_ps(scale, _mm256_set1_ps(x[r * groups].scale)), acc[r]);
     }
   for (int r = 0; r < R; ++r) _mm256_storeu_ps(out + r * kTile + half * 8, acc[r]);
 }
@@ -242,13 +236,6 @@ void product_f32_rows(const std::byte* tile, const PackedWeight& w, const Activa
   }
   for (int r = 0; r < R; ++r)
     for (int half = 0; half < 2; ++half) _mm256_storeu_ps(out + r * kTile + half * 8, acc[r][half]);
-}
-
-// Calls f<R>(row, out) for blocks of up to four rows: more sums than that do not fit the registers.
-template <class F>
-void in_fours(std::int64_t row, int rows, float* out, F&& f) {
-  for (; rows > 0; row += 4, rows -= 4, out += 4 * kTile)
-    for_rows(std::min(rows, 4), [&]<int R>() { f.template operator()<R>(row, out); });
 }
 
 void product_q4(const std::byte* tile, const PackedWeight& w, const Activations& in,

@@ -37,7 +37,9 @@ struct PrepareCommand {
 
 void prepare_rows(const void* raw, std::uint32_t stripe, std::uint32_t stripes, std::uint32_t) {
   const auto& [prepare, room] = *static_cast<const PrepareCommand*>(raw);
-  for (std::int64_t r = stripe; r < prepare.rows; r += stripes) prepare_row(prepare, room, r);
+  const std::int64_t end = prepare.rows * (stripe + 1) / stripes;
+  for (std::int64_t r = prepare.rows * stripe / stripes; r < end; ++r)
+    prepare_row(prepare, room, r);
 }
 
 struct ProductArgs {
@@ -184,6 +186,11 @@ void multiply(const void* raw, std::uint32_t stripe, std::uint32_t stripes, std:
   if (a.finished != nullptr) norm_finished_rows(a, stripes);
 }
 
+// Of so many values in rows of any length.
+std::size_t group_count(std::int64_t values) {
+  return static_cast<std::size_t>((values + TENON_GROUP - 1) / TENON_GROUP);
+}
+
 std::uint32_t stripe_count(const sdk::ThreadsService& threads, std::int64_t pieces) {
   return static_cast<std::uint32_t>(std::clamp<std::int64_t>(
       pieces, 1, std::int64_t{threads.count()} * threads.stripes_per_thread()));
@@ -193,24 +200,14 @@ std::uint32_t stripe_count(const sdk::ThreadsService& threads, std::int64_t piec
 
 void ActivationScratch::grow(std::int64_t rows, std::int64_t k) {
   const std::int64_t values = rows * k;
-  // int8 values, five 32-bit words per group, floats.
-  memory_ = aligned_bytes(
-      static_cast<std::size_t>(values + 4 * 5 * (values / TENON_GROUP + 64) + 4 * values + 256));
+  memory_ = aligned_bytes(static_cast<std::size_t>(values) * sizeof(float) +
+                          group_count(values) * sizeof(ActivationGroup));
   values_ = values;  // last: what throws leaves the old room as it was
 }
 
 Activations ActivationScratch::view(std::int64_t k) const {
-  std::byte* at = memory_.get();
-  const std::int64_t groups = values_ / TENON_GROUP + 16;
-  Activations out;
-  out.k = k;
-  out.floats = reinterpret_cast<float*>(at);
-  out.scales = out.floats + values_;
-  out.scaled_sums = out.scales + groups;
-  out.shifts = reinterpret_cast<std::int32_t*>(out.scaled_sums + groups);
-  out.fine_shifts = out.shifts + groups;
-  out.values = reinterpret_cast<std::int8_t*>(out.fine_shifts + 2 * groups);
-  return out;
+  const auto groups = reinterpret_cast<ActivationGroup*>(memory_.get());
+  return {k, groups, reinterpret_cast<float*>(groups + group_count(values_))};
 }
 
 LinearRoom::LinearRoom(std::uint32_t workers) : own_(workers) {}

@@ -51,17 +51,26 @@ struct PackedWeight {
   const std::byte* tile(std::int64_t t) const { return tiles_at + t * tile_bytes(); }
 };
 
-// Rows [0, rows) of a linear group's input. Quantised layouts read values, scales, scaled_sums,
-// sums; the f32 layout reads floats.
+// 32 neighbouring activations as products read them. One cache line: a row's values and factors in
+// arrays of their own cost two threads that fill them up to twice the time of one.
+struct alignas(64) ActivationGroup {
+  std::int8_t values[TENON_GROUP];
+  float scale;       // d
+  float scaled_sum;  // d * (float)s
+  // -128 times the sum of the values, and of its halves: what unsigned products start from.
+  std::int32_t shift;
+  std::int32_t fine_shifts[2];
+};
+static_assert(sizeof(ActivationGroup) == 64);
+
+// Rows [0, rows) of a linear group's input. Quantised layouts read groups; the f32 layout reads
+// floats.
 struct Activations {
   std::int64_t k = 0;
-  std::int8_t* values = nullptr;  // [rows, k]
-  float* scales = nullptr;        // [rows, k / 32]: d
-  float* scaled_sums = nullptr;   // [rows, k / 32]: d * (float)s
-  // -128 times the sums of a group's values, and of its halves: what unsigned products start from.
-  std::int32_t* shifts = nullptr;       // [rows, k / 32]
-  std::int32_t* fine_shifts = nullptr;  // [rows, k / 16]
-  float* floats = nullptr;              // [rows, k]
+  ActivationGroup* groups = nullptr;  // [rows, k / 32]
+  float* floats = nullptr;            // [rows, k]
+
+  ActivationGroup* row(std::int64_t r) const { return groups + r * (k / TENON_GROUP); }
 };
 
 // The source's shape, without room for its tiles. wide: with scales and mins as floats.
