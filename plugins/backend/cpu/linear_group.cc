@@ -67,9 +67,12 @@ void product(const ProductArgs& a, const Activations& in, std::size_t index, std
   if (a.deltas.n_deltas > 0) add_low_rank(a.deltas, index, tile, row, rows, out);
 }
 
-// `count` outputs of a row.
-void store(const float* y, const float* residual, std::int64_t count, float* out) {
-  for (std::int64_t c = 0; c < count; ++c) out[c] = residual != nullptr ? residual[c] + y[c] : y[c];
+// A tile's outputs of a row; out may be residual.
+void store_tile(const float* y, const float* residual, float* out) {
+  float sum[kTile];  // the compiler need not think that storing one changes the next
+  std::copy_n(y, kTile, sum);
+  for (int c = 0; residual != nullptr && c < kTile; ++c) sum[c] = residual[c] + y[c];
+  std::copy_n(sum, kTile, out);
 }
 
 // One tile of outputs for up to kRowBlock rows, through the epilogue into memory.
@@ -77,6 +80,14 @@ void finish_tile(const ProductArgs& a, const Activations& in, std::size_t index,
                  std::int64_t row, int rows) {
   alignas(64) float y[kRowBlock * kTile], up[kRowBlock * kTile];
   const PackedWeight& w = *a.group().weights[index];
+  const std::int64_t first = row * w.n + tile * kTile, count = std::min(kTile, w.n - tile * kTile);
+  float* out = a.out[index] + first;
+  const float* residual = a.residual != nullptr ? a.residual + first : nullptr;
+  // Lines that the other thread may have: they come while the products run.
+  for (int r = 0; r < rows; ++r) {
+    __builtin_prefetch(out + r * w.n, 1);
+    if (residual != nullptr) __builtin_prefetch(residual + r * w.n);
+  }
   product(a, in, index, tile, row, rows, y);
   if (a.group().gated()) {
     const auto gate =
@@ -84,14 +95,14 @@ void finish_tile(const ProductArgs& a, const Activations& in, std::size_t index,
     product(a, in, 1, tile, row, rows, up);
     for (int r = 0; r < rows; ++r) gate(y + r * kTile, up + r * kTile, y + r * kTile);
   }
-  const std::int64_t first = tile * kTile, count = std::min(kTile, w.n - first);
   for (int r = 0; r < rows; ++r) {
-    const std::int64_t at = (row + r) * w.n + first;
-    const float* residual = a.residual != nullptr ? a.residual + at : nullptr;
+    const float* of = y + r * kTile;
+    const float* add = residual != nullptr ? residual + r * w.n : nullptr;
     if (count == kTile)
-      store(y + r * kTile, residual, kTile, a.out[index] + at);
+      store_tile(of, add, out + r * w.n);
     else
-      store(y + r * kTile, residual, count, a.out[index] + at);
+      for (std::int64_t c = 0; c < count; ++c)
+        out[r * w.n + c] = add != nullptr ? add[c] + of[c] : of[c];
   }
 }
 
