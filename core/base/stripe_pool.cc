@@ -49,7 +49,10 @@ void keep_to_cpu(std::uint32_t index) {
 
 StripePool::StripePool(std::uint32_t threads, std::uint32_t stripes_per_thread,
                        std::optional<std::uint32_t> first_cpu)
-    : ring_(new Slot[kSlots]), stripes_per_thread_(std::max(1u, stripes_per_thread)) {
+    : ring_(new Slot[kSlots]),
+      parts_(new Part[std::size_t{kSlots} * std::max(1u, threads)]),
+      part_count_(std::max(1u, threads)),
+      stripes_per_thread_(std::max(1u, stripes_per_thread)) {
   workers_.reserve(std::max(1u, threads) - 1);
   try {
     for (std::uint32_t worker = 1; worker < std::max(1u, threads); ++worker)
@@ -87,8 +90,11 @@ void StripePool::submit(Function function, const void* args, std::size_t arg_byt
     slot.label = times_->label();
     slot.submitted = times_->submitted(is_empty());
   }
-  const std::uint64_t count = std::clamp(stripes, 1u, kMaxStripes);
-  slot.word.store(std::uint64_t{sequence} << 32 | count << 16, std::memory_order_release);
+  const std::uint32_t count = std::clamp(stripes, 1u, kMaxStripes);
+  for (std::uint32_t part = 0; part < part_count_; ++part)
+    part_of(sequence, part).next.store(begin_of(part, count), std::memory_order_relaxed);
+  slot.word.store(std::uint64_t{sequence} << 32 | std::uint64_t{count} << 16,
+                  std::memory_order_release);
   submitted_.store(sequence + 1, std::memory_order_release);
   submitted_.notify_all();
   ++commands_;
@@ -116,15 +122,29 @@ void StripePool::work_forever(std::uint32_t worker) {
   }
 }
 
+// There is one: as many threads have claimed as there are stripes at most, and a part that was
+// empty stays so.
+std::uint32_t StripePool::take_stripe(std::uint32_t sequence, std::uint32_t count,
+                                      std::uint32_t worker) {
+  for (std::uint32_t part = worker;; part = (part + 1) % part_count_) {
+    const std::uint32_t end = begin_of(part + 1, count);
+    std::atomic<std::uint32_t>& next = part_of(sequence, part).next;
+    if (next.load(std::memory_order_relaxed) >= end) continue;
+    const std::uint32_t stripe = next.fetch_add(1, std::memory_order_relaxed);
+    if (stripe < end) return stripe;
+  }
+}
+
 bool StripePool::claim_and_run(std::uint32_t sequence, std::uint32_t worker) {
   Slot& slot = ring_[sequence % kSlots];
   bool ran = false;
   std::uint64_t word = slot.word.load(std::memory_order_acquire);
   for (;;) {
     const auto count = static_cast<std::uint32_t>(word >> 16 & 0xffff);
-    const auto stripe = static_cast<std::uint32_t>(word & 0xffff);
-    if (static_cast<std::uint32_t>(word >> 32) != sequence || stripe >= count) return ran;
+    const auto claimed = static_cast<std::uint32_t>(word & 0xffff);
+    if (static_cast<std::uint32_t>(word >> 32) != sequence || claimed >= count) return ran;
     if (!slot.word.compare_exchange_weak(word, word + 1, std::memory_order_acq_rel)) continue;
+    const std::uint32_t stripe = take_stripe(sequence, count, worker);
     const bool traced = slot.times != nullptr && slot.times->slices() && slot.label != 0;
     const std::int64_t begin = traced ? clock_ns() : 0;
     slot.function(slot.args, stripe, count, worker);

@@ -1,8 +1,10 @@
 // The engine's threads: an ordered stream of commands, each cut into stripes that threads claim.
 //
-// One producer submits commands; they run strictly one after the other, and within a command any
-// thread claims the next stripe. A command is complete when all its stripes are done, never when
-// all threads have arrived: a thread that the kernel has put aside delays only the stripe it holds.
+// One producer submits commands; they run strictly one after the other, and within a command
+// threads claim stripes: first of its own equal part, so that rows which lie alike in commands stay
+// in the caches of one thread, then of the others'. A command is complete when all its stripes are
+// done, never when all threads have arrived: a thread that the kernel has put aside delays only the
+// stripe it holds.
 // Waiting spins briefly, then sleeps on a futex. Neither submit() nor a stripe allocates or takes a
 // lock.
 #pragma once
@@ -61,9 +63,9 @@ class StripePool {
   std::uint64_t commands() const { return commands_; }
 
  private:
-  // word = sequence (32) | count (16) | next stripe (16). Claiming is a compare-and-swap that also
+  // word = sequence (32) | count (16) | claimed (16). Claiming is a compare-and-swap that also
   // checks the sequence number, so a late thread can never claim a stripe of the command that has
-  // since taken the slot over.
+  // since taken the slot over. Who has claimed takes one stripe: of a thread's part or another's.
   struct alignas(64) Slot {
     std::atomic<std::uint64_t> word{0};
     std::atomic<std::uint32_t> done{0};
@@ -73,12 +75,26 @@ class StripePool {
     Function function = nullptr;
     alignas(16) std::byte args[kArgBytes];
   };
+  // The next stripe of a thread's part of a command.
+  struct alignas(64) Part {
+    std::atomic<std::uint32_t> next{0};
+  };
   static constexpr std::uint32_t kSlots = 128;  // a power of two
 
   void work_forever(std::uint32_t worker);
   bool claim_and_run(std::uint32_t sequence, std::uint32_t worker);  // false: nothing left to claim
 
+  Part& part_of(std::uint32_t sequence, std::uint32_t part) {
+    return parts_[std::size_t{sequence % kSlots} * part_count_ + part];
+  }
+  std::uint32_t begin_of(std::uint32_t part, std::uint32_t count) const {
+    return static_cast<std::uint32_t>(std::uint64_t{count} * part / part_count_);
+  }
+  std::uint32_t take_stripe(std::uint32_t sequence, std::uint32_t count, std::uint32_t worker);
+
   std::unique_ptr<Slot[]> ring_;
+  std::unique_ptr<Part[]> parts_;  // [kSlots, part_count_]
+  std::uint32_t part_count_;       // threads that were asked for
   alignas(64) std::atomic<std::uint32_t> submitted_{0};
   alignas(64) std::atomic<std::uint32_t> completed_{0};
   alignas(64) std::atomic<bool> stopping_{false};

@@ -7,6 +7,7 @@
 #include <array>
 #include <atomic>
 #include <numeric>
+#include <thread>
 #include <vector>
 
 namespace tenon {
@@ -43,6 +44,29 @@ TEST_P(StripePoolOfThreads, CommandsRunInOrderAndEachStripeOnce) {
 
 INSTANTIATE_TEST_SUITE_P(Threads, StripePoolOfThreads, testing::Values(1, 2, 3, 5));
 
+// Both threads are held in their first stripe until the other has one.
+TEST(StripePool, AThreadTakesItsOwnPartFirst) {
+  StripePool pool(2);
+  if (pool.threads() < 2) GTEST_SKIP() << "the system gives one thread alone";
+  struct Seen {
+    std::array<std::atomic<int>, 2> first{-1, -1};
+    std::array<std::atomic<int>, 9> by{};
+  } seen;
+  auto* args = &seen;
+  const auto run = [](const void* raw, std::uint32_t stripe, std::uint32_t, std::uint32_t worker) {
+    Seen& s = **static_cast<Seen* const*>(raw);
+    s.by[stripe].fetch_add(1);
+    if (s.first[worker] >= 0) return;
+    s.first[worker] = static_cast<int>(stripe);
+    while (s.first[1 - worker] < 0) std::this_thread::yield();
+  };
+  pool.submit(run, &args, sizeof args, 9);
+  pool.wait();
+  EXPECT_EQ(seen.first[0], 0);
+  EXPECT_EQ(seen.first[1], 4);  // [0, 4) and [4, 9)
+  for (const std::atomic<int>& count : seen.by) EXPECT_EQ(count, 1);
+}
+
 // Each worker says on which processors it may run.
 TEST(StripePool, PinnedWorkersKeepToOneProcessorEach) {
   cpu_set_t allowed;
@@ -61,8 +85,9 @@ TEST(StripePool, PinnedWorkersKeepToOneProcessorEach) {
       pool.wait();
     }
     for (const std::size_t worker : {1u, 2u})
-      if (processors[worker] != 0)
+      if (processors[worker] != 0) {
         EXPECT_EQ(processors[worker], pinned ? 1 : CPU_COUNT(&allowed)) << worker;
+      }
     EXPECT_EQ(CPU_COUNT(&allowed), [] {
       cpu_set_t now;
       ::sched_getaffinity(0, sizeof now, &now);
