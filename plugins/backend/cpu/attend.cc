@@ -62,18 +62,28 @@ void store_rows(const AttendArgs& a, const tenon_sequence_rows& sequence, int kv
                                 a.pool->head(page, a.spec_layer, 0, kv_head) + slot);
 }
 
+// Pages that a sequence's rows go into, at least one of them in part.
+std::int64_t pages_written(const tenon_sequence_rows& sequence) {
+  return (sequence.position % TENON_PAGE_TOKENS + sequence.n_rows + TENON_PAGE_TOKENS - 1) /
+         TENON_PAGE_TOKENS;
+}
+
 // The rows of sequences of many rows, by page and key-value head.
 void store_many(const void* raw, std::uint32_t stripe, std::uint32_t stripes, std::uint32_t) {
   const auto& a = *static_cast<const AttendArgs*>(raw);
-  std::uint32_t piece = 0;
+  std::int64_t pieces = 0, piece = 0;
+  for (std::int32_t s = 0; s < a.cut.batch->n_sequences; ++s)
+    if (const tenon_sequence_rows& sequence = a.cut.batch->sequences[s]; !is_few(sequence))
+      pieces += pages_written(sequence) * a.cut.kv_heads;
+  const std::int64_t begin = pieces * stripe / stripes, end = pieces * (stripe + 1) / stripes;
   for (std::int32_t s = 0; s < a.cut.batch->n_sequences; ++s) {
     const tenon_sequence_rows& sequence = a.cut.batch->sequences[s];
     if (is_few(sequence)) continue;
     for (std::int32_t row = 0, rows; row < sequence.n_rows; row += rows) {
       const std::int32_t slot = (sequence.position + row) % TENON_PAGE_TOKENS;
       rows = std::min(TENON_PAGE_TOKENS - slot, sequence.n_rows - row);
-      for (int kv = 0; kv < a.cut.kv_heads; ++kv) {
-        if (piece++ % stripes != stripe) continue;
+      for (int kv = 0; kv < a.cut.kv_heads; ++kv, ++piece) {
+        if (piece < begin || piece >= end) continue;
         for (std::int32_t i = 0; i < rows; i += kStoreRows)
           store_rows(a, sequence, kv, row + i, std::min(kStoreRows, rows - i));
       }

@@ -278,7 +278,8 @@ class CpuBackend {
 
   static void gather_rows(const void* raw, uint32_t stripe, uint32_t count, uint32_t) {
     const auto& a = *static_cast<const GatherArgs*>(raw);
-    for (std::int64_t r = stripe; r < a.rows; r += count) {
+    const std::int64_t end = a.rows * (stripe + 1) / count;
+    for (std::int64_t r = a.rows * stripe / count; r < end; ++r) {
       const std::int32_t id = a.ids[r];
       float* y = a.out + r * a.values;
       if (id < 0 || id >= a.limit) {

@@ -112,14 +112,15 @@ __m256i broadcast_quad(const std::int8_t* at) {
 
 // 8 outputs (half of a tile) by R rows. 16-bit sums cannot overflow: 8 units of 2 * 15 * 127.
 template <int R, bool Wide>
-void product_q4_half(const std::byte* tile, std::int64_t groups, const Activations& in,
-                     std::int64_t row, float* out, int half) {
+void product_q4_half(const std::byte* tile, const std::byte* next, std::int64_t groups,
+                     const Activations& in, std::int64_t row, float* out, int half) {
   constexpr int kPlane = Wide ? 64 : 32;
   const __m256i low = _mm256_set1_epi8(15), ones = _mm256_set1_epi16(1);
   __m256 acc[R], acc_min[R];
   for (int r = 0; r < R; ++r) acc[r] = acc_min[r] = _mm256_setzero_ps();
   const ActivationGroup* x = in.row(row);
   for (std::int64_t g = 0; g < groups; ++g, ++x, tile += 256 + 2 * kPlane) {
+    ask<R>(next, 256 + 2 * kPlane);
     __m256i sum[R];
     for (int r = 0; r < R; ++r) sum[r] = _mm256_setzero_si256();
 // Unrolled, gcc keeps the products of all blocks alive and spills them.
@@ -157,14 +158,15 @@ __m256i unit_product(__m256i size, __m256i values, __m256i x) {
 }
 
 template <int R, bool Wide>
-void product_q8_half(const std::byte* tile, const PackedWeight& w, const Activations& in,
-                     std::int64_t row, float* out, int half) {
+void product_q8_half(const std::byte* tile, const std::byte* next, const PackedWeight& w,
+                     const Activations& in, std::int64_t row, float* out, int half) {
   constexpr int kPlane = Wide ? 64 : 32;
   const std::int64_t groups = w.groups();
   __m256 acc[R], acc_min[R];
   for (int r = 0; r < R; ++r) acc[r] = acc_min[r] = _mm256_setzero_ps();
   const ActivationGroup* x = in.row(row);
   for (std::int64_t g = 0; g < groups; ++g, ++x, tile += w.group_bytes()) {
+    ask<R>(next, w.group_bytes());
     __m256i sum[R];
     for (int r = 0; r < R; ++r) sum[r] = _mm256_setzero_si256();
     for (int unit = 0; unit < 8; ++unit) {
@@ -193,13 +195,14 @@ void product_q8_half(const std::byte* tile, const PackedWeight& w, const Activat
 
 // The two halves of a group have a scale each, and a term of the chain each.
 template <int R>
-void product_q8n16_half(const std::byte* tile, const PackedWeight& w, const Activations& in,
-                        std::int64_t row, float* out, int half) {
+void product_q8n16_half(const std::byte* tile, const std::byte* next, const PackedWeight& w,
+                        const Activations& in, std::int64_t row, float* out, int half) {
   const std::int64_t groups = w.groups();
   __m256 acc[R];
   for (int r = 0; r < R; ++r) acc[r] = _mm256_setzero_ps();
   const ActivationGroup* x = in.row(row);
-  for (std::int64_t g = 0; g < groups; ++g, ++x, tile += 640)
+  for (std::int64_t g = 0; g < groups; ++g, ++x, tile += 640) {
+    ask<R>(next, 640);
     for (int part = 0; part < 2; ++part) {
       __m256i sum[R];
       for (int r = 0; r < R; ++r) sum[r] = _mm256_setzero_si256();
@@ -216,6 +219,7 @@ void product_q8n16_half(const std::byte* tile, const PackedWeight& w, const Acti
         acc[r] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum[r]),
                                  _mm256_mul_ps(scale, _mm256_set1_ps(x[r * groups].scale)), acc[r]);
     }
+  }
   for (int r = 0; r < R; ++r) _mm256_storeu_ps(out + r * kTile + half * 8, acc[r]);
 }
 
@@ -238,35 +242,39 @@ void product_f32_rows(const std::byte* tile, const PackedWeight& w, const Activa
     for (int half = 0; half < 2; ++half) _mm256_storeu_ps(out + r * kTile + half * 8, acc[r][half]);
 }
 
-void product_q4(const std::byte* tile, const PackedWeight& w, const Activations& in,
-                std::int64_t row, int rows, float* out) {
-  in_fours(row, rows, out, [&]<int R>(std::int64_t at, float* to) {
+void product_q4(const std::byte* tile, const std::byte* next, const PackedWeight& w,
+                const Activations& in, std::int64_t row, int rows, float* out) {
+  in_fours(row, next, rows, out, [&]<int R>(std::int64_t at, const std::byte* then, float* to) {
     for (int half = 0; half < 2; ++half)
-      w.wide ? product_q4_half<R, true>(tile, w.groups(), in, at, to, half)
-             : product_q4_half<R, false>(tile, w.groups(), in, at, to, half);
+      w.wide
+          ? product_q4_half<R, true>(tile, half == 0 ? then : nullptr, w.groups(), in, at, to, half)
+          : product_q4_half<R, false>(tile, half == 0 ? then : nullptr, w.groups(), in, at, to,
+                                      half);
   });
 }
 
-void product_q8(const std::byte* tile, const PackedWeight& w, const Activations& in,
-                std::int64_t row, int rows, float* out) {
-  in_fours(row, rows, out, [&]<int R>(std::int64_t at, float* to) {
+void product_q8(const std::byte* tile, const std::byte* next, const PackedWeight& w,
+                const Activations& in, std::int64_t row, int rows, float* out) {
+  in_fours(row, next, rows, out, [&]<int R>(std::int64_t at, const std::byte* then, float* to) {
     for (int half = 0; half < 2; ++half)
-      w.wide ? product_q8_half<R, true>(tile, w, in, at, to, half)
-             : product_q8_half<R, false>(tile, w, in, at, to, half);
+      w.wide ? product_q8_half<R, true>(tile, half == 0 ? then : nullptr, w, in, at, to, half)
+             : product_q8_half<R, false>(tile, half == 0 ? then : nullptr, w, in, at, to, half);
   });
 }
 
-void product_q8n16(const std::byte* tile, const PackedWeight& w, const Activations& in,
-                   std::int64_t row, int rows, float* out) {
-  in_fours(row, rows, out, [&]<int R>(std::int64_t at, float* to) {
-    for (int half = 0; half < 2; ++half) product_q8n16_half<R>(tile, w, in, at, to, half);
+void product_q8n16(const std::byte* tile, const std::byte* next, const PackedWeight& w,
+                   const Activations& in, std::int64_t row, int rows, float* out) {
+  in_fours(row, next, rows, out, [&]<int R>(std::int64_t at, const std::byte* then, float* to) {
+    for (int half = 0; half < 2; ++half)
+      product_q8n16_half<R>(tile, half == 0 ? then : nullptr, w, in, at, to, half);
   });
 }
 
-void product_f32(const std::byte* tile, const PackedWeight& w, const Activations& in,
-                 std::int64_t row, int rows, float* out) {
-  in_fours(row, rows, out,
-           [&]<int R>(std::int64_t at, float* to) { product_f32_rows<R>(tile, w, in, at, to); });
+void product_f32(const std::byte* tile, const std::byte*, const PackedWeight& w,
+                 const Activations& in, std::int64_t row, int rows, float* out) {
+  in_fours(row, nullptr, rows, out, [&]<int R>(std::int64_t at, const std::byte*, float* to) {
+    product_f32_rows<R>(tile, w, in, at, to);
+  });
 }
 
 __m256 load_halves(const std::uint16_t* at) {

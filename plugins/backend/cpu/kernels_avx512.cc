@@ -76,14 +76,16 @@ TENON_AVX512 inline void in_pairs(F&& f) {
 }
 
 template <int R, bool Wide>
-TENON_AVX512 void product_q4_rows(const std::byte* tile, const PackedWeight& w,
-                                  const Activations& in, std::int64_t row, float* out) {
+TENON_AVX512 void product_q4_rows(const std::byte* tile, const std::byte* next,
+                                  const PackedWeight& w, const Activations& in, std::int64_t row,
+                                  float* out) {
   constexpr int kPlane = Wide ? 64 : 32;
   const std::int64_t groups = w.groups();
   const ActivationGroup* x = in.row(row);
   __m512 acc[R], acc_min[R];
   for (int r = 0; r < R; ++r) acc[r] = acc_min[r] = _mm512_setzero_ps();
   for (std::int64_t g = 0; g < groups; ++g, ++x, tile += 256 + 2 * kPlane) {
+    ask<R>(next, 256 + 2 * kPlane);
     const Units units = load_nibbles(tile);
     const __m512 scale = load_plane<Wide>(tile + 256), min = load_plane<Wide>(tile + 256 + kPlane);
     in_pairs<R>([&]<int I>(int r) TENON_AVX512 {
@@ -102,14 +104,16 @@ TENON_AVX512 void product_q4_rows(const std::byte* tile, const PackedWeight& w,
 }
 
 template <int R, bool Wide, bool Min>
-TENON_AVX512 void product_q8_rows(const std::byte* tile, const PackedWeight& w,
-                                  const Activations& in, std::int64_t row, float* out) {
+TENON_AVX512 void product_q8_rows(const std::byte* tile, const std::byte* next,
+                                  const PackedWeight& w, const Activations& in, std::int64_t row,
+                                  float* out) {
   constexpr int kPlane = Wide ? 64 : 32;
   const std::int64_t groups = w.groups();
   const ActivationGroup* x = in.row(row);
   __m512 acc[R], acc_min[R];
   for (int r = 0; r < R; ++r) acc[r] = acc_min[r] = _mm512_setzero_ps();
   for (std::int64_t g = 0; g < groups; ++g, ++x, tile += 512 + (Min ? 2 : 1) * kPlane) {
+    ask<R>(next, 512 + (Min ? 2 : 1) * kPlane);
     const Units units = load_shifted_bytes(tile);
     const __m512 scale = load_plane<Wide>(tile + 512);
     in_pairs<R>([&]<int I>(int r) TENON_AVX512 {
@@ -135,13 +139,15 @@ TENON_AVX512 void product_q8_rows(const std::byte* tile, const PackedWeight& w,
 
 // The two halves of a group have a scale each, and a term of the chain each.
 template <int R>
-TENON_AVX512 void product_q8n16_rows(const std::byte* tile, const PackedWeight& w,
-                                     const Activations& in, std::int64_t row, float* out) {
+TENON_AVX512 void product_q8n16_rows(const std::byte* tile, const std::byte* next,
+                                     const PackedWeight& w, const Activations& in, std::int64_t row,
+                                     float* out) {
   const std::int64_t groups = w.groups();
   const ActivationGroup* x = in.row(row);
   __m512 acc[R];
   for (int r = 0; r < R; ++r) acc[r] = _mm512_setzero_ps();
   for (std::int64_t g = 0; g < groups; ++g, ++x, tile += 640) {
+    ask<R>(next, 640);
     const Units units = load_shifted_bytes(tile);
     const __m512 first = load_plane<true>(tile + 512), second = load_plane<true>(tile + 576);
     in_pairs<R>([&]<int I>(int r) TENON_AVX512 {
@@ -175,34 +181,35 @@ TENON_AVX512 void product_f32_rows(const std::byte* tile, const PackedWeight& w,
   for (int r = 0; r < R; ++r) _mm512_storeu_ps(out + r * kTile, acc[r]);
 }
 
-void product_q4(const std::byte* tile, const PackedWeight& w, const Activations& in,
-                std::int64_t row, int rows, float* out) {
-  in_fours(row, rows, out, [&]<int R>(std::int64_t at, float* to) {
-    w.wide ? product_q4_rows<R, true>(tile, w, in, at, to)
-           : product_q4_rows<R, false>(tile, w, in, at, to);
+void product_q4(const std::byte* tile, const std::byte* next, const PackedWeight& w,
+                const Activations& in, std::int64_t row, int rows, float* out) {
+  in_fours(row, next, rows, out, [&]<int R>(std::int64_t at, const std::byte* then, float* to) {
+    w.wide ? product_q4_rows<R, true>(tile, then, w, in, at, to)
+           : product_q4_rows<R, false>(tile, then, w, in, at, to);
   });
 }
 
-void product_q8(const std::byte* tile, const PackedWeight& w, const Activations& in,
-                std::int64_t row, int rows, float* out) {
-  in_fours(row, rows, out, [&]<int R>(std::int64_t at, float* to) {
+void product_q8(const std::byte* tile, const std::byte* next, const PackedWeight& w,
+                const Activations& in, std::int64_t row, int rows, float* out) {
+  in_fours(row, next, rows, out, [&]<int R>(std::int64_t at, const std::byte* then, float* to) {
     if (w.has_min)
-      w.wide ? product_q8_rows<R, true, true>(tile, w, in, at, to)
-             : product_q8_rows<R, false, true>(tile, w, in, at, to);
+      w.wide ? product_q8_rows<R, true, true>(tile, then, w, in, at, to)
+             : product_q8_rows<R, false, true>(tile, then, w, in, at, to);
     else
-      w.wide ? product_q8_rows<R, true, false>(tile, w, in, at, to)
-             : product_q8_rows<R, false, false>(tile, w, in, at, to);
+      w.wide ? product_q8_rows<R, true, false>(tile, then, w, in, at, to)
+             : product_q8_rows<R, false, false>(tile, then, w, in, at, to);
   });
 }
 
-void product_q8n16(const std::byte* tile, const PackedWeight& w, const Activations& in,
-                   std::int64_t row, int rows, float* out) {
-  in_fours(row, rows, out,
-           [&]<int R>(std::int64_t at, float* to) { product_q8n16_rows<R>(tile, w, in, at, to); });
+void product_q8n16(const std::byte* tile, const std::byte* next, const PackedWeight& w,
+                   const Activations& in, std::int64_t row, int rows, float* out) {
+  in_fours(row, next, rows, out, [&]<int R>(std::int64_t at, const std::byte* then, float* to) {
+    product_q8n16_rows<R>(tile, then, w, in, at, to);
+  });
 }
 
-void product_f32(const std::byte* tile, const PackedWeight& w, const Activations& in,
-                 std::int64_t row, int rows, float* out) {
+void product_f32(const std::byte* tile, const std::byte*, const PackedWeight& w,
+                 const Activations& in, std::int64_t row, int rows, float* out) {
   for_rows<kRowBlock>(rows, [&]<int R>() { product_f32_rows<R>(tile, w, in, row, out); });
 }
 

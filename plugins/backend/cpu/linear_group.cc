@@ -56,14 +56,16 @@ struct ProductArgs {
   const LinearGroup& group() const { return *prepare.group; }
 };
 
+// `last`: the next rows take the next tile.
 void product(const ProductArgs& a, const Activations& in, std::size_t index, std::int64_t tile,
-             std::int64_t row, int rows, float* out) {
+             std::int64_t row, int rows, bool last, float* out) {
   const PackedWeight& w = *a.group().weights[index];
   const auto kernel = w.layout == TENON_LAYOUT_Q4M32   ? a.kernels().product_q4
                       : w.layout == TENON_LAYOUT_Q8M32 ? a.kernels().product_q8
                       : w.layout == TENON_LAYOUT_Q8N16 ? a.kernels().product_q8n16
                                                        : a.kernels().product_f32;
-  kernel(w.tile(tile), w, in, row, rows, out);
+  const std::byte* next = last && tile + 1 < w.tiles() ? w.tile(tile + 1) : nullptr;
+  kernel(w.tile(tile), next, w, in, row, rows, out);
   if (a.deltas.n_deltas > 0) add_low_rank(a.deltas, index, tile, row, rows, out);
 }
 
@@ -77,7 +79,7 @@ void store_tile(const float* y, const float* residual, float* out) {
 
 // One tile of outputs for up to kRowBlock rows, through the epilogue into memory.
 void finish_tile(const ProductArgs& a, const Activations& in, std::size_t index, std::int64_t tile,
-                 std::int64_t row, int rows) {
+                 std::int64_t row, int rows, bool last) {
   alignas(64) float y[kRowBlock * kTile], up[kRowBlock * kTile];
   const PackedWeight& w = *a.group().weights[index];
   const std::int64_t first = row * w.n + tile * kTile, count = std::min(kTile, w.n - tile * kTile);
@@ -88,11 +90,11 @@ void finish_tile(const ProductArgs& a, const Activations& in, std::size_t index,
     __builtin_prefetch(out + r * w.n, 1);
     if (residual != nullptr) __builtin_prefetch(residual + r * w.n);
   }
-  product(a, in, index, tile, row, rows, y);
+  product(a, in, index, tile, row, rows, last, y);
   if (a.group().gated()) {
     const auto gate =
         a.group().epilogue == TENON_EPILOGUE_SILU_MUL ? a.kernels().silu_mul : a.kernels().gelu_mul;
-    product(a, in, 1, tile, row, rows, up);
+    product(a, in, 1, tile, row, rows, last, up);
     for (int r = 0; r < rows; ++r) gate(y + r * kTile, up + r * kTile, y + r * kTile);
   }
   for (int r = 0; r < rows; ++r) {
@@ -145,7 +147,8 @@ void add_row(const AddArgs& a, std::int64_t row) {
 
 void add_rows(const void* raw, std::uint32_t stripe, std::uint32_t stripes, std::uint32_t) {
   const auto& a = *static_cast<const AddArgs*>(raw);
-  for (std::int64_t row = stripe; row < a.rows; row += stripes) add_row(a, row);
+  const std::int64_t end = a.rows * (stripe + 1) / stripes;
+  for (std::int64_t row = a.rows * stripe / stripes; row < end; ++row) add_row(a, row);
 }
 
 // Whoever finishes the last stripe sees the whole rows.
@@ -168,9 +171,11 @@ void multiply_band(const ProductArgs& a, const Activations& in, std::int64_t beg
     std::int64_t base = 0;
     for (std::int64_t t = begin; t < end; ++t) {
       while (t - base >= group.weights[index]->tiles()) base += group.weights[index++]->tiles();
-      for (std::int64_t row = chunk; row < std::min(end_row, chunk + kRowChunk); row += kRowBlock)
+      const std::int64_t end_chunk = std::min(end_row, chunk + kRowChunk);
+      for (std::int64_t row = chunk; row < end_chunk; row += kRowBlock)
         finish_tile(a, in, index, t - base, row,
-                    static_cast<int>(std::min(kRowBlock, end_row - row)));
+                    static_cast<int>(std::min(kRowBlock, end_chunk - row)),
+                    row + kRowBlock >= end_chunk);
     }
   }
 }
