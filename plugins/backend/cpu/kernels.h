@@ -32,9 +32,9 @@ struct Kernels {
   void (*low_rank_out)(const std::uint16_t* b, const float* t, std::int64_t rank, float scale,
                        float* y);
 
-  // out = silu(gate) * up, or gelu(gate) * up, over 16 values.
-  void (*silu_mul)(const float* gate, const float* up, float* out);
-  void (*gelu_mul)(const float* gate, const float* up, float* out);
+  // gate = silu(gate) * up, or gelu(gate) * up, over n values, a multiple of 16.
+  void (*silu_mul)(float* gate, const float* up, std::int64_t n);
+  void (*gelu_mul)(float* gate, const float* up, std::int64_t n);
 
   // The loops of sampling over all n logits (tenon/sdk/sample.hpp).
   float (*most)(const float* x, std::int64_t n);
@@ -48,20 +48,21 @@ struct Kernels {
 };
 
 // Calls f<R>() for R = rows in [1, Most]: kernels keep the sums of R of them in registers.
-template <int Most = 4, class F>
+template <int Most, class F>
 void for_rows(int rows, F&& f) {
   if constexpr (Most > 1)
     if (rows < Most) return for_rows<Most - 1>(rows, f);
   return f.template operator()<Most>();
 }
 
-// Calls f<R>(row, next, out) for blocks of up to four rows: the sums of more do not fit the
-// registers. The last block of more than one row asks for what is next.
-template <class F>
-void in_fours(std::int64_t row, const std::byte* next, int rows, float* out, F&& f) {
-  for (; rows > 0; row += 4, rows -= 4, out += 4 * kTile)
-    for_rows(std::min(rows, 4),
-             [&]<int R>() { f.template operator()<R>(row, rows <= 5 ? next : nullptr, out); });
+// Calls f<R>(row, next, out) for blocks of up to `Most` rows, whose sums fit the registers. The
+// last block of more than one row asks for what is next.
+template <int Most = 4, class F>
+void in_blocks(std::int64_t row, const std::byte* next, int rows, float* out, F&& f) {
+  for (; rows > 0; row += Most, rows -= Most, out += Most * kTile)
+    for_rows<Most>(std::min(rows, Most), [&]<int R>() {
+      f.template operator()<R>(row, rows <= Most + 1 ? next : nullptr, out);
+    });
 }
 
 // Asks for the next bytes at `next`, unless it is null, into the second level of cache. A kernel of

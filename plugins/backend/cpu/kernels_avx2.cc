@@ -244,7 +244,7 @@ void product_f32_rows(const std::byte* tile, const PackedWeight& w, const Activa
 
 void product_q4(const std::byte* tile, const std::byte* next, const PackedWeight& w,
                 const Activations& in, std::int64_t row, int rows, float* out) {
-  in_fours(row, next, rows, out, [&]<int R>(std::int64_t at, const std::byte* then, float* to) {
+  in_blocks(row, next, rows, out, [&]<int R>(std::int64_t at, const std::byte* then, float* to) {
     for (int half = 0; half < 2; ++half)
       w.wide
           ? product_q4_half<R, true>(tile, half == 0 ? then : nullptr, w.groups(), in, at, to, half)
@@ -255,7 +255,7 @@ void product_q4(const std::byte* tile, const std::byte* next, const PackedWeight
 
 void product_q8(const std::byte* tile, const std::byte* next, const PackedWeight& w,
                 const Activations& in, std::int64_t row, int rows, float* out) {
-  in_fours(row, next, rows, out, [&]<int R>(std::int64_t at, const std::byte* then, float* to) {
+  in_blocks(row, next, rows, out, [&]<int R>(std::int64_t at, const std::byte* then, float* to) {
     for (int half = 0; half < 2; ++half)
       w.wide ? product_q8_half<R, true>(tile, half == 0 ? then : nullptr, w, in, at, to, half)
              : product_q8_half<R, false>(tile, half == 0 ? then : nullptr, w, in, at, to, half);
@@ -264,7 +264,7 @@ void product_q8(const std::byte* tile, const std::byte* next, const PackedWeight
 
 void product_q8n16(const std::byte* tile, const std::byte* next, const PackedWeight& w,
                    const Activations& in, std::int64_t row, int rows, float* out) {
-  in_fours(row, next, rows, out, [&]<int R>(std::int64_t at, const std::byte* then, float* to) {
+  in_blocks(row, next, rows, out, [&]<int R>(std::int64_t at, const std::byte* then, float* to) {
     for (int half = 0; half < 2; ++half)
       product_q8n16_half<R>(tile, half == 0 ? then : nullptr, w, in, at, to, half);
   });
@@ -272,7 +272,7 @@ void product_q8n16(const std::byte* tile, const std::byte* next, const PackedWei
 
 void product_f32(const std::byte* tile, const std::byte*, const PackedWeight& w,
                  const Activations& in, std::int64_t row, int rows, float* out) {
-  in_fours(row, nullptr, rows, out, [&]<int R>(std::int64_t at, const std::byte*, float* to) {
+  in_blocks(row, nullptr, rows, out, [&]<int R>(std::int64_t at, const std::byte*, float* to) {
     product_f32_rows<R>(tile, w, in, at, to);
   });
 }
@@ -294,7 +294,7 @@ void low_rank_in_chains(const std::uint16_t* const* a, const float* const* x, st
 
 void low_rank_in(const std::uint16_t* const* a, const float* const* x, std::int64_t k, int count,
                  float* const* out) {
-  for_rows(count, [&]<int C>() { low_rank_in_chains<C>(a, x, k, out); });
+  for_rows<4>(count, [&]<int C>() { low_rank_in_chains<C>(a, x, k, out); });
 }
 
 void low_rank_out(const std::uint16_t* b, const float* t, std::int64_t rank, float scale,
@@ -310,25 +310,25 @@ void low_rank_out(const std::uint16_t* b, const float* t, std::int64_t rank, flo
                                                  _mm256_mul_ps(_mm256_set1_ps(scale), d[half])));
 }
 
-void silu_mul(const float* gate, const float* up, float* out) {
-  for (int i = 0; i < kTile; i += 8) {
+void silu_mul(float* gate, const float* up, std::int64_t n) {
+  for (std::int64_t i = 0; i < n; i += 8) {
     const __m256 g = _mm256_loadu_ps(gate + i);
     const __m256 e = exp8(_mm256_xor_ps(g, _mm256_set1_ps(-0.0f)));
     const __m256 silu = _mm256_div_ps(g, _mm256_add_ps(_mm256_set1_ps(1), e));
-    _mm256_storeu_ps(out + i, _mm256_mul_ps(silu, _mm256_loadu_ps(up + i)));
+    _mm256_storeu_ps(gate + i, _mm256_mul_ps(silu, _mm256_loadu_ps(up + i)));
   }
 }
 
-void gelu_mul(const float* gate, const float* up, float* out) {
+void gelu_mul(float* gate, const float* up, std::int64_t n) {
   const __m256 one = _mm256_set1_ps(1);
-  for (int i = 0; i < kTile; i += 8) {
+  for (std::int64_t i = 0; i < n; i += 8) {
     const __m256 g = _mm256_loadu_ps(gate + i);
     const __m256 cubic =
         _mm256_fmadd_ps(_mm256_set1_ps(TENON_GELU_CUBIC), _mm256_mul_ps(g, g), one);
     const __m256 inner = _mm256_mul_ps(g, cubic);
     const __m256 e = exp8(_mm256_mul_ps(_mm256_set1_ps(TENON_GELU_SCALE), inner));
     const __m256 gelu = _mm256_div_ps(g, _mm256_add_ps(one, e));
-    _mm256_storeu_ps(out + i, _mm256_mul_ps(gelu, _mm256_loadu_ps(up + i)));
+    _mm256_storeu_ps(gate + i, _mm256_mul_ps(gelu, _mm256_loadu_ps(up + i)));
   }
 }
 

@@ -1,5 +1,7 @@
 // AVX-512 VNNI: the products, 16 outputs in one register and four multiply-adds a lane and
-// instruction. The rest is AVX2's.
+// instruction, and the gates behind them. The rest is AVX2's.
+#include <initializer_list>
+
 #include "kernels.h"
 #include "lanes_avx512.h"
 
@@ -183,7 +185,7 @@ TENON_AVX512 void product_f32_rows(const std::byte* tile, const PackedWeight& w,
 
 void product_q4(const std::byte* tile, const std::byte* next, const PackedWeight& w,
                 const Activations& in, std::int64_t row, int rows, float* out) {
-  in_fours(row, next, rows, out, [&]<int R>(std::int64_t at, const std::byte* then, float* to) {
+  in_blocks(row, next, rows, out, [&]<int R>(std::int64_t at, const std::byte* then, float* to) {
     w.wide ? product_q4_rows<R, true>(tile, then, w, in, at, to)
            : product_q4_rows<R, false>(tile, then, w, in, at, to);
   });
@@ -191,7 +193,7 @@ void product_q4(const std::byte* tile, const std::byte* next, const PackedWeight
 
 void product_q8(const std::byte* tile, const std::byte* next, const PackedWeight& w,
                 const Activations& in, std::int64_t row, int rows, float* out) {
-  in_fours(row, next, rows, out, [&]<int R>(std::int64_t at, const std::byte* then, float* to) {
+  in_blocks(row, next, rows, out, [&]<int R>(std::int64_t at, const std::byte* then, float* to) {
     if (w.has_min)
       w.wide ? product_q8_rows<R, true, true>(tile, then, w, in, at, to)
              : product_q8_rows<R, false, true>(tile, then, w, in, at, to);
@@ -203,14 +205,71 @@ void product_q8(const std::byte* tile, const std::byte* next, const PackedWeight
 
 void product_q8n16(const std::byte* tile, const std::byte* next, const PackedWeight& w,
                    const Activations& in, std::int64_t row, int rows, float* out) {
-  in_fours(row, next, rows, out, [&]<int R>(std::int64_t at, const std::byte* then, float* to) {
+  in_blocks(row, next, rows, out, [&]<int R>(std::int64_t at, const std::byte* then, float* to) {
     product_q8n16_rows<R>(tile, then, w, in, at, to);
   });
 }
 
 void product_f32(const std::byte* tile, const std::byte*, const PackedWeight& w,
                  const Activations& in, std::int64_t row, int rows, float* out) {
-  for_rows<kRowBlock>(rows, [&]<int R>() { product_f32_rows<R>(tile, w, in, row, out); });
+  in_blocks<8>(row, nullptr, rows, out, [&]<int R>(std::int64_t at, const std::byte*, float* to) {
+    product_f32_rows<R>(tile, w, in, at, to);
+  });
+}
+
+// tenon_exp of 16 * N values, each step for all: one chain alone waits for itself.
+template <int N>
+TENON_AVX512 inline void exp16(__m512 (&x)[N]) {
+  const __m512 low = _mm512_set1_ps(TENON_EXP_LOW), magic = _mm512_set1_ps(TENON_EXP_MAGIC);
+  __m512 t[N], r[N], p[N];
+  for (int i = 0; i < N; ++i) {
+    // Of a pair with a NaN these give the second: it stays one.
+    r[i] = _mm512_max_ps(low, _mm512_min_ps(_mm512_set1_ps(TENON_EXP_HIGH), x[i]));
+    t[i] = _mm512_fmadd_ps(r[i], _mm512_set1_ps(TENON_EXP_LOG2E), magic);
+    const __m512 n = _mm512_sub_ps(t[i], magic);
+    r[i] = _mm512_fmadd_ps(n, _mm512_set1_ps(-TENON_EXP_LN2_HIGH), r[i]);
+    r[i] = _mm512_fmadd_ps(n, _mm512_set1_ps(-TENON_EXP_LN2_LOW), r[i]);
+    p[i] = _mm512_set1_ps(1.0f / 5040);
+  }
+  for (const float c : {1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f})
+    for (int i = 0; i < N; ++i) p[i] = _mm512_fmadd_ps(p[i], r[i], _mm512_set1_ps(c));
+  for (int i = 0; i < N; ++i) {
+    const __m512i exponent = _mm512_slli_epi32(
+        _mm512_add_epi32(_mm512_castps_si512(t[i]), _mm512_set1_epi32(127 - 0x4B400000)), 23);
+    x[i] = _mm512_maskz_mul_ps(_mm512_cmp_ps_mask(x[i], low, _CMP_NLT_UQ), p[i],
+                               _mm512_castsi512_ps(exponent));
+  }
+}
+
+// What the gate's function has as e's exponent: silu(g) = g / (1 + e^-g), gelu likewise.
+template <bool Gelu>
+TENON_AVX512 inline __m512 gate_exponent(__m512 g) {
+  if constexpr (!Gelu) {
+    const __m512i sign = _mm512_set1_epi32(INT32_MIN);
+    return _mm512_castsi512_ps(_mm512_xor_si512(_mm512_castps_si512(g), sign));
+  }
+  const __m512 cubic =
+      _mm512_fmadd_ps(_mm512_set1_ps(TENON_GELU_CUBIC), _mm512_mul_ps(g, g), _mm512_set1_ps(1));
+  return _mm512_mul_ps(_mm512_set1_ps(TENON_GELU_SCALE), _mm512_mul_ps(g, cubic));
+}
+
+template <int N, bool Gelu>
+TENON_AVX512 inline void gate16(float* gate, const float* up) {
+  __m512 e[N];
+  for (int i = 0; i < N; ++i) e[i] = gate_exponent<Gelu>(_mm512_loadu_ps(gate + 16 * i));
+  exp16(e);
+  for (int i = 0; i < N; ++i) {
+    const __m512 g =
+        _mm512_div_ps(_mm512_loadu_ps(gate + 16 * i), _mm512_add_ps(_mm512_set1_ps(1), e[i]));
+    _mm512_storeu_ps(gate + 16 * i, _mm512_mul_ps(g, _mm512_loadu_ps(up + 16 * i)));
+  }
+}
+
+template <bool Gelu>
+TENON_AVX512 void gate_mul(float* gate, const float* up, std::int64_t n) {
+  std::int64_t i = 0;
+  for (; i + 64 <= n; i += 64) gate16<4, Gelu>(gate + i, up + i);
+  for (; i < n; i += 16) gate16<1, Gelu>(gate + i, up + i);
 }
 
 }  // namespace
@@ -223,6 +282,8 @@ const Kernels& avx512vnni_kernels() {
     kernels.product_q8 = &product_q8;
     kernels.product_q8n16 = &product_q8n16;
     kernels.product_f32 = &product_f32;
+    kernels.silu_mul = &gate_mul<false>;
+    kernels.gelu_mul = &gate_mul<true>;
     kernels.attend = &avx512_attend_kernels();
     return kernels;
   }();

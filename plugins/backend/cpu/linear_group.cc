@@ -95,7 +95,7 @@ void finish_tile(const ProductArgs& a, const Activations& in, std::size_t index,
     const auto gate =
         a.group().epilogue == TENON_EPILOGUE_SILU_MUL ? a.kernels().silu_mul : a.kernels().gelu_mul;
     product(a, in, 1, tile, row, rows, last, up);
-    for (int r = 0; r < rows; ++r) gate(y + r * kTile, up + r * kTile, y + r * kTile);
+    gate(y, up, rows * kTile);
   }
   for (int r = 0; r < rows; ++r) {
     const float* of = y + r * kTile;

@@ -82,13 +82,14 @@ std::vector<LinearCase> linear_cases() {
       {TENON_LAYOUT_F32, false, false},
   };
   for (const auto& [layout, has_min, wide] : forms) {
-    for (const std::int64_t rows : {1, 2, 3, 4, 5, 9, 33, 70})
+    for (const std::int64_t rows : {1, 2, 3, 4, 5, 6, 7, 8, 9, 33, 70})
       out.push_back({layout, has_min, 48, 96, rows, TENON_EPILOGUE_NONE, true, wide});
     for (const std::int64_t n : {1, 15, 16, 17, 31, 576})
       out.push_back({layout, has_min, n, 64, 3, TENON_EPILOGUE_RESIDUAL, false, wide});
     for (const std::int64_t k : {32, 64, 160, 576, 1536})
       out.push_back({layout, has_min, 32, k, 2, TENON_EPILOGUE_SILU_MUL, true, wide});
-    out.push_back({layout, has_min, 40, 160, 5, TENON_EPILOGUE_GELU_MUL, true, wide});
+    for (const tenon_epilogue gate : {TENON_EPILOGUE_SILU_MUL, TENON_EPILOGUE_GELU_MUL})
+      out.push_back({layout, has_min, 40, 160, 13, gate, true, wide});
     for (const std::int64_t n : {1, 17, 640})
       out.push_back({layout, has_min, n, 64, 3, TENON_EPILOGUE_RESIDUAL, false, wide, true});
   }
@@ -157,6 +158,49 @@ TEST(Backends, LargestSums) {
     expect_close(want, run("exact"), 1e-5, std::string("contract").append(of));
     for (const std::string& name : contract_backends())
       expect_same_bits(run(name), want, name + of);
+  }
+}
+
+// Gates from one end of floats to the other: x as it is for the gate, and 1 for up.
+TEST(Backends, GatesAtTheirEdges) {
+  const std::vector<float> edges = {0.0f,  -0.0f,  1e-38f, -1e-38f, 1e-44f, 0.5f,   -0.5f,   20,
+                                    -20,   87,     -87,    88.5f,   -88.5f, 104,    -104,    1e4f,
+                                    -1e4f, 1e10f,  -1e10f, 1e12f,   -1e12f, 3e18f,  -3e18f,  1.7f,
+                                    -1.7f, 0.044f, -0.04f, 5,       -5,     10.25f, -10.25f, 0.75f};
+  const auto run = [&](const std::string& name, tenon_epilogue gate) {
+    const auto backend = TestBackend::make(name);
+    const auto n = static_cast<std::int64_t>(edges.size()), rows = std::int64_t{7};
+    std::mt19937 random(1);
+    // Row r has edge c + r in column c, which is 1 for one column of K more.
+    TestWeight pick(TENON_LAYOUT_F32, n, n + 1, false, random), ones = pick;
+    std::fill(pick.floats.begin(), pick.floats.end(), 0.0f);
+    ones.floats = pick.floats;
+    Matrix x{std::vector<float>(static_cast<std::size_t>(rows * (n + 1))), rows, n + 1};
+    for (std::int64_t c = 0; c < n; ++c) {
+      pick.floats[static_cast<std::size_t>(c * (n + 1) + c)] = 1;
+      ones.floats[static_cast<std::size_t>(c * (n + 1) + n)] = 1;
+    }
+    for (std::int64_t r = 0; r < rows; ++r)
+      for (std::int64_t c = 0; c <= n; ++c)
+        x.values[static_cast<std::size_t>(r * (n + 1) + c)] =
+            c == n ? 1 : edges[static_cast<std::size_t>((c + r) % n)];
+    EXPECT_TRUE(pick.load(backend->table(), 0).ok() && ones.load(backend->table(), 1).ok());
+    const std::uint32_t ids[] = {0, 1};
+    const tenon_linear_group group{{sizeof group, 0, nullptr}, 0, gate, -1, 2, 0, ids, -1, 0};
+    EXPECT_TRUE(backend->table().prepare_linear_group(&group).ok());
+    const tenon_op_linear_group op{{sizeof op, TENON_OP_LINEAR_GROUP, nullptr}, 0, 0, nullptr};
+    Matrix out = backend->call(&op.hdr, {x}, {{rows, n}})[0];
+    for (std::int64_t i = 0; i < rows * n; ++i) {
+      const float g = edges[static_cast<std::size_t>((i % n + i / n) % n)] + 0.0f;
+      const float want = gate == TENON_EPILOGUE_SILU_MUL ? tenon_silu(g) : tenon_gelu(g);
+      EXPECT_EQ(out.values[static_cast<std::size_t>(i)], want) << g;
+    }
+    return out;
+  };
+  for (const tenon_epilogue gate : {TENON_EPILOGUE_SILU_MUL, TENON_EPILOGUE_GELU_MUL}) {
+    const Matrix want = run("contract", gate);
+    for (const std::string& name : contract_backends())
+      expect_same_bits(run(name, gate), want, name + ", gate " + std::to_string(gate));
   }
 }
 
