@@ -145,6 +145,12 @@ struct RandomWeight {
 
   std::int64_t group() const { return layout == TENON_LAYOUT_Q8N16 ? 16 : 32; }
 
+  // The values as types of five bits have them: 0 to 31 beside mins, else -16 to 15.
+  void keep_five_bits() {
+    for (std::int8_t& value : values)
+      value = static_cast<std::int8_t>((value & 31) - (has_min ? 0 : 16));
+  }
+
   // Borrows this.
   tenon_weight record(std::uint32_t id) {
     const auto read = [](void* ctx, std::int64_t first, std::int64_t rows, void* out,

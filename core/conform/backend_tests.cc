@@ -67,12 +67,12 @@ struct Linear {
   bool has_min;
   std::int64_t n, k, rows;
   tenon_epilogue epilogue = TENON_EPILOGUE_NONE;
-  bool norm = false, post_norm = false;
+  bool norm = false, post_norm = false, five_bits = false;
   std::string name() const {
-    return "linear_group, layout " + std::to_string(layout) + (has_min ? " with min" : "") + ", " +
-           std::to_string(rows) + " x " + std::to_string(k) + " -> " + std::to_string(n) +
-           ", epilogue " + std::to_string(epilogue) + (norm ? ", norm" : "") +
-           (post_norm ? ", post norm" : "");
+    return "linear_group, layout " + std::to_string(layout) + (has_min ? " with min" : "") +
+           (five_bits ? ", values of five bits" : "") + ", " + std::to_string(rows) + " x " +
+           std::to_string(k) + " -> " + std::to_string(n) + ", epilogue " +
+           std::to_string(epilogue) + (norm ? ", norm" : "") + (post_norm ? ", post norm" : "");
   }
 };
 
@@ -83,6 +83,7 @@ Result<std::vector<Matrix>> run(const BackendRig& rig, const Linear& c, std::int
   RandomWeight norm(TENON_LAYOUT_F32, 1, c.k, false, random),
       a(c.layout, c.n, c.k, c.has_min, random), b(c.layout, c.n, c.k, c.has_min, random),
       post(TENON_LAYOUT_F32, 1, c.n, false, random);
+  if (c.five_bits) a.keep_five_bits(), b.keep_five_bits();
   TENON_TRY(norm.load(rig.table(), 0));
   TENON_TRY(a.load(rig.table(), 1));
   TENON_TRY(b.load(rig.table(), 2));
@@ -116,6 +117,9 @@ std::vector<Linear> linear_cases(tenon_layout layout, bool has_min) {
     out.push_back({layout, has_min, 32, k, 2, TENON_EPILOGUE_SILU_MUL, true});
   out.push_back({layout, has_min, 40, 160, 5, TENON_EPILOGUE_GELU_MUL, true});
   out.push_back({layout, has_min, 640, 64, 3, TENON_EPILOGUE_RESIDUAL, false, true});
+  for (const std::int64_t rows : {1, 6})
+    if (layout == TENON_LAYOUT_Q8M32)
+      out.push_back({layout, has_min, 48, 96, rows, TENON_EPILOGUE_NONE, true, false, true});
   return out;
 }
 

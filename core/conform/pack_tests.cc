@@ -39,12 +39,14 @@ Result<std::vector<Matrix>> use_weight(const BackendRig& rig, std::int64_t k) {
 }
 
 // Packed bytes depend on the weight alone, stay inside what was said, and are as good as loading.
-Finding packed_form(const Subject& s, tenon_layout layout, bool has_min, bool wide) {
+Finding packed_form(const Subject& s, tenon_layout layout, bool has_min, bool wide,
+                    bool five_bits) {
   constexpr std::int64_t kRows = 37, kColumns = 96;
   TENON_ASSIGN(const auto rig, open(s));
   TENON_ASSIGN(const auto loaded, open(s));
   std::mt19937 random(5);
   RandomWeight weight(layout, kRows, kColumns, has_min, random, wide);
+  if (five_bits) weight.keep_five_bits();
   TENON_TRY(weight.load(loaded->table(), 0));
   const tenon_weight record = weight.record(0);
   const std::uint64_t most = rig->table().packed_bytes(&record);
@@ -83,13 +85,14 @@ Finding packed_weights(const Subject& s) {
   if (info.pack_format.len == 0) return skipped("it keeps weights in a form of its own");
   struct Form {
     tenon_layout layout;
-    bool has_min;
+    bool has_min, five_bits = false;
   };
   for (const Form& form : {Form{TENON_LAYOUT_Q4M32, true}, Form{TENON_LAYOUT_Q8M32, false},
-                           Form{TENON_LAYOUT_Q8M32, true}, Form{TENON_LAYOUT_Q8N16, false},
+                           Form{TENON_LAYOUT_Q8M32, true}, Form{TENON_LAYOUT_Q8M32, false, true},
+                           Form{TENON_LAYOUT_Q8M32, true, true}, Form{TENON_LAYOUT_Q8N16, false},
                            Form{TENON_LAYOUT_F32, false}})
     for (const bool wide : {false, true}) {
-      Finding found = packed_form(s, form.layout, form.has_min, wide);
+      Finding found = packed_form(s, form.layout, form.has_min, wide, form.five_bits);
       if (found.outcome != Outcome::kOk) return found;
     }
   return passed();

@@ -92,8 +92,8 @@ class CpuBackend {
       factors_[in->id] = pack_factor(*in);
       return {};
     }
-    for (const bool wide : {false, true}) {
-      PackedWeight packed = shape_weight(*in, wide);
+    for (const PackForm form : pack_forms(*in)) {
+      PackedWeight packed = shape_weight(*in, form);
       packed.own = aligned_bytes(packed.bytes());
       packed.tiles_at = packed.own.get();
       if (!pack(*in, packed)) continue;
@@ -103,29 +103,33 @@ class CpuBackend {
     return {};
   }
 
-  uint64_t packed_bytes(const tenon_weight* in) const { return shape_weight(*in, true).bytes(); }
+  uint64_t packed_bytes(const tenon_weight* in) const {
+    return shape_weight(*in, pack_forms(*in).back()).bytes();
+  }
 
-  // Scales and mins are stored as halves where they are halves: the first tile with one that is not
-  // ends the first try. The form is 1 when a weight is wide.
+  // The first tile with a value that a form has no room for ends its try.
   Status pack_weight(const tenon_weight* in, void* memory, uint64_t room, uint64_t* bytes,
                      uint32_t* form) {
-    for (const bool wide : {false, true}) {
-      PackedWeight packed = shape_weight(*in, wide);
+    for (const PackForm& attempt : pack_forms(*in)) {
+      PackedWeight packed = shape_weight(*in, attempt);
       if (packed.bytes() > room) return sdk::invalid_argument("too little room for a weight");
       packed.tiles_at = static_cast<std::byte*>(memory);
       if (!pack(*in, packed)) continue;
       *bytes = packed.bytes();
-      *form = packed.wide ? 1 : 0;
+      *form = attempt.word();
       break;
     }
     return {};
   }
 
   Status adopt_weight(const tenon_weight* in, const void* memory, uint64_t bytes, uint32_t form) {
-    PackedWeight packed = shape_weight(*in, form != 0);
-    if (form != (packed.wide ? 1 : 0) || bytes != packed.bytes())
+    const auto forms = pack_forms(*in);
+    const auto found =
+        std::find_if(forms.begin(), forms.end(), [&](PackForm f) { return f.word() == form; });
+    if (found == forms.end() || bytes != shape_weight(*in, *found).bytes())
       return sdk::invalid_argument("the packed bytes are not of this weight: form " +
                                    std::to_string(form) + ", " + std::to_string(bytes) + " bytes");
+    PackedWeight packed = shape_weight(*in, *found);
     packed.tiles_at = static_cast<std::byte*>(const_cast<void*>(memory));
     weight(in->id) = std::move(packed);
     return {};

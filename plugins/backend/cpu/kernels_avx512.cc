@@ -36,6 +36,17 @@ TENON_AVX512 inline Units load_nibbles(const std::byte* group) {
   return out;
 }
 
+TENON_AVX512 inline Units load_fives(const std::byte* group) {
+  Units out = load_nibbles(group);
+  const __m512i fifth = _mm512_loadu_si512(group + 256), sixteen = _mm512_set1_epi8(16);
+  for (int unit = 0; unit < 8; ++unit) {
+    const __m512i bit = unit < 4 ? _mm512_slli_epi16(fifth, static_cast<unsigned>(4 - unit))
+                                 : _mm512_srli_epi16(fifth, static_cast<unsigned>(unit - 4));
+    out.of[unit] = _mm512_ternarylogic_epi32(out.of[unit], bit, sixteen, 0xf8);  // a | (b & c)
+  }
+  return out;
+}
+
 // vpdpbusd takes unsigned times signed: w + 128 is unsigned, and the sum starts at -128 * sum(x),
 // which takes the shift back, exactly.
 TENON_AVX512 inline Units load_shifted_bytes(const std::byte* group) {
@@ -70,7 +81,7 @@ TENON_AVX512 inline __m512 add_scaled(__m512i sum, __m512 scale, float d, __m512
   return _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), _mm512_mul_ps(scale, _mm512_set1_ps(d)), acc);
 }
 
-// Calls f<I>(r) for rows r to r + I of R.
+// Calls f<I>(r) for rows r to r + I of R <= 4.
 template <int R, class F>
 TENON_AVX512 inline void in_pairs(F&& f) {
   f.template operator()<(R > 1 ? 2 : 1)>(0);
@@ -105,23 +116,25 @@ TENON_AVX512 void product_q4_rows(const std::byte* tile, const std::byte* next,
   for (int r = 0; r < R; ++r) _mm512_storeu_ps(out + r * kTile, _mm512_add_ps(acc[r], acc_min[r]));
 }
 
-template <int R, bool Wide, bool Min>
+// Five: values of five bits, unsigned without a shift where there are mins, else w + 16.
+template <int R, bool Five, bool Wide, bool Min>
 TENON_AVX512 void product_q8_rows(const std::byte* tile, const std::byte* next,
                                   const PackedWeight& w, const Activations& in, std::int64_t row,
                                   float* out) {
-  constexpr int kPlane = Wide ? 64 : 32;
+  constexpr int kPlane = Wide ? 64 : 32, kValues = Five ? 320 : 512;
   const std::int64_t groups = w.groups();
   const ActivationGroup* x = in.row(row);
   __m512 acc[R], acc_min[R];
   for (int r = 0; r < R; ++r) acc[r] = acc_min[r] = _mm512_setzero_ps();
-  for (std::int64_t g = 0; g < groups; ++g, ++x, tile += 512 + (Min ? 2 : 1) * kPlane) {
-    ask<R>(next, 512 + (Min ? 2 : 1) * kPlane);
-    const Units units = load_shifted_bytes(tile);
-    const __m512 scale = load_plane<Wide>(tile + 512);
+  for (std::int64_t g = 0; g < groups; ++g, ++x, tile += kValues + (Min ? 2 : 1) * kPlane) {
+    ask<R>(next, kValues + (Min ? 2 : 1) * kPlane);
+    const Units units = Five ? load_fives(tile) : load_shifted_bytes(tile);
+    const __m512 scale = load_plane<Wide>(tile + kValues);
     in_pairs<R>([&]<int I>(int r) TENON_AVX512 {
       Sums<I> sums;
       for (int i = 0; i < I; ++i) {
-        sums.low[i] = _mm512_set1_epi32(x[(r + i) * groups].shift);
+        const std::int32_t shift = x[(r + i) * groups].shift;
+        sums.low[i] = _mm512_set1_epi32(!Five ? shift : Min ? 0 : shift / 8);
         sums.high[i] = _mm512_setzero_si512();
       }
       add_dots<I>(units, x + r * groups, groups, sums);
@@ -130,7 +143,7 @@ TENON_AVX512 void product_q8_rows(const std::byte* tile, const std::byte* next,
         acc[r + i] =
             add_scaled(_mm512_add_epi32(sums.low[i], sums.high[i]), scale, a.scale, acc[r + i]);
         if constexpr (Min)
-          acc_min[r + i] = _mm512_fmadd_ps(load_plane<Wide>(tile + 512 + kPlane),
+          acc_min[r + i] = _mm512_fmadd_ps(load_plane<Wide>(tile + kValues + kPlane),
                                            _mm512_set1_ps(a.scaled_sum), acc_min[r + i]);
       }
     });
@@ -191,16 +204,22 @@ void product_q4(const std::byte* tile, const std::byte* next, const PackedWeight
   });
 }
 
+template <bool Five, bool Wide, bool Min>
+void product_q8_of(const std::byte* tile, const std::byte* next, const PackedWeight& w,
+                   const Activations& in, std::int64_t row, int rows, float* out) {
+  in_blocks(row, next, rows, out, [&]<int R>(std::int64_t at, const std::byte* then, float* to) {
+    product_q8_rows<R, Five, Wide, Min>(tile, then, w, in, at, to);
+  });
+}
+
 void product_q8(const std::byte* tile, const std::byte* next, const PackedWeight& w,
                 const Activations& in, std::int64_t row, int rows, float* out) {
-  in_blocks(row, next, rows, out, [&]<int R>(std::int64_t at, const std::byte* then, float* to) {
-    if (w.has_min)
-      w.wide ? product_q8_rows<R, true, true>(tile, then, w, in, at, to)
-             : product_q8_rows<R, false, true>(tile, then, w, in, at, to);
-    else
-      w.wide ? product_q8_rows<R, true, false>(tile, then, w, in, at, to)
-             : product_q8_rows<R, false, false>(tile, then, w, in, at, to);
-  });
+  static constexpr Kernels::Product kOf[8] = {
+      &product_q8_of<false, false, false>, &product_q8_of<false, false, true>,
+      &product_q8_of<false, true, false>,  &product_q8_of<false, true, true>,
+      &product_q8_of<true, false, false>,  &product_q8_of<true, false, true>,
+      &product_q8_of<true, true, false>,   &product_q8_of<true, true, true>};
+  kOf[(w.five ? 4 : 0) + (w.wide ? 2 : 0) + (w.has_min ? 1 : 0)](tile, next, w, in, row, rows, out);
 }
 
 void product_q8n16(const std::byte* tile, const std::byte* next, const PackedWeight& w,

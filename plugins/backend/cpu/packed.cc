@@ -39,14 +39,38 @@ std::uint32_t quad(const std::int8_t* values, int unit) {
   return out;
 }
 
+// Nibbles are below 16, so shifting four of them at once carries nothing over.
+void store_nibbles(const std::int8_t* values, std::byte* out) {
+  for (int unit = 0; unit < 4; ++unit) {
+    const std::uint32_t four = quad(values, unit) | quad(values, unit + 4) << 4;
+    std::memcpy(out + unit * 64, &four, sizeof four);
+  }
+}
+
+// Output c's values in five bits; false where they need more.
+bool store_fives(const PackedWeight& w, const std::int8_t* values, std::int64_t c, std::byte* out) {
+  std::int8_t low[TENON_GROUP];
+  std::byte fifth[4] = {};
+  for (int i = 0; i < TENON_GROUP; ++i) {
+    const int value = values[i] + (w.has_min ? 0 : 16);
+    if (value < 0 || value > 31) return false;
+    low[i] = static_cast<std::int8_t>(value & 15);
+    fifth[i % 4] |= static_cast<std::byte>(value >> 4 << i / 4);
+  }
+  std::memcpy(out + 256 + c * 4, fifth, sizeof fifth);
+  store_nibbles(low, out + c * 4);
+  return true;
+}
+
 bool pack_group(const PackedWeight& w, const TileRows& rows, std::int64_t group, std::byte* out) {
-  const bool nibbles = w.layout == TENON_LAYOUT_Q4M32;
   for (std::int64_t c = 0; c < kTile; ++c) {
     const std::int8_t* values = rows.values.data() + c * w.k + group * TENON_GROUP;
-    for (int unit = 0; unit < (nibbles ? 4 : 8); ++unit) {
-      // Nibbles are below 16, so shifting four of them at once carries nothing over.
-      const std::uint32_t four =
-          nibbles ? quad(values, unit) | quad(values, unit + 4) << 4 : quad(values, unit);
+    if (w.layout == TENON_LAYOUT_Q4M32)
+      store_nibbles(values, out + c * 4);
+    else if (w.five && !store_fives(w, values, c, out))
+      return false;
+    for (int unit = 0; w.value_bytes() == 512 && unit < 8; ++unit) {
+      const std::uint32_t four = quad(values, unit);
       std::memcpy(out + unit * 64 + c * 4, &four, sizeof four);
     }
   }
@@ -82,15 +106,35 @@ bool pack_tile(const PackedWeight& w, const tenon_weight& source, std::int64_t t
   return true;
 }
 
+// Value i of output c in a group.
+int value_at(const PackedWeight& w, const std::byte* group, std::int64_t c, int i) {
+  const int unit = i / 4;
+  const std::int64_t at = c * 4 + i % 4;
+  if (w.value_bytes() == 512) return static_cast<std::int8_t>(group[unit * 64 + at]);
+  const auto both = static_cast<std::uint8_t>(group[unit % 4 * 64 + at]);
+  const int low = unit < 4 ? both & 15 : both >> 4;
+  if (!w.five) return low;
+  const auto fifth = static_cast<int>(group[256 + at] >> unit & std::byte{1});
+  return low + 16 * fifth - (w.has_min ? 0 : 16);
+}
+
 }  // namespace
 
-PackedWeight shape_weight(const tenon_weight& source, bool wide) {
+std::span<const PackForm> pack_forms(const tenon_weight& source) {
+  static constexpr PackForm kForms[] = {{false, true}, {true, true}, {false, false}, {true, false}};
+  const std::span<const PackForm> all(kForms);
+  if (source.layout == TENON_LAYOUT_Q8M32) return all;
+  return source.layout == TENON_LAYOUT_Q8N16 ? all.last(1) : all.last(2);
+}
+
+PackedWeight shape_weight(const tenon_weight& source, PackForm form) {
   PackedWeight out;
   out.layout = static_cast<tenon_layout>(source.layout);
   out.n = source.n;
   out.k = source.k;
   out.has_min = source.has_min != 0;
-  out.wide = wide || out.layout == TENON_LAYOUT_Q8N16;
+  out.wide = form.wide;
+  out.five = form.five;
   return out;
 }
 
@@ -110,7 +154,6 @@ void unpack_row(const PackedWeight& w, std::int64_t n, float* out) {
       out[i] = reinterpret_cast<const float*>(tile)[i * kTile + c];
     return;
   }
-  const bool nibbles = w.layout == TENON_LAYOUT_Q4M32;
   const bool halves = w.layout == TENON_LAYOUT_Q8N16;  // of a group, with a scale each
   for (std::int64_t g = 0; g < w.groups(); ++g, tile += w.group_bytes()) {
     const auto plane_at = [&](int plane) {
@@ -120,11 +163,7 @@ void unpack_row(const PackedWeight& w, std::int64_t n, float* out) {
     };
     const float first = plane_at(0), second = w.has_min || halves ? plane_at(1) : 0;
     for (int i = 0; i < TENON_GROUP; ++i) {
-      const int unit = i / 4;
-      const auto byte =
-          static_cast<std::uint8_t>(tile[(nibbles ? unit % 4 : unit) * 64 + c * 4 + i % 4]);
-      const int value =
-          nibbles ? (unit < 4 ? byte & 15 : byte >> 4) : static_cast<std::int8_t>(byte);
+      const int value = value_at(w, tile, c, i);
       const auto v = static_cast<float>(value);
       out[g * TENON_GROUP + i] = w.has_min ? __builtin_fmaf(first, v, second)
                                  : halves && i >= TENON_GROUP_FINE ? second * v

@@ -4,17 +4,21 @@
 // the other, so that a product streams through memory once. One group of a tile:
 //   q4m32   4 x 64 bytes of values, 16 scales, 16 mins                  320 or 384 bytes
 //   q8m32   8 x 64 bytes of values, 16 scales, 16 mins if it has mins   544 or 576, or 576 or 640
+//   q8m32 of 5 bits: 4 x 64 and 64 bytes instead of 8 x 64            352 or 384, or 384 or 448
 //   q8n16   8 x 64 bytes of values, 16 scales for each half of k        640 bytes
 //   f32     32 x 16 floats (any k: one row of 16 floats per value)
 // Scales and mins are halves where all of a weight's are, else floats (the second numbers; q8n16
 // always).
 // Values come in units of 4 along k: unit u is 64 bytes, byte 4 * output + j holds w[output, 4u +
 // j]. q4m32 puts unit u in the low and unit u + 4 in the high nibbles of block u. 8-bit values
-// are stored as they are, signed.
+// are stored as they are, signed. Where all of them are 0 to 31 (with mins) or -16 to 15 (without:
+// 16 is added), their low four bits are stored as q4m32's, and then the fifth: byte 4 * output + j
+// has unit u's in bit u.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "memory.h"
 #include "tenon/abi/contract.h"
@@ -24,22 +28,31 @@ namespace tenon::cpu {
 
 // What is written here and in packed.cc about bytes goes by this name: another layout, another name
 // (weights that were packed before are kept in files).
-inline constexpr const char* kPackFormat = "tiles16/1";
+inline constexpr const char* kPackFormat = "tiles16/2";
 
 inline constexpr std::int64_t kTile = 16;
 inline constexpr std::int64_t kRowBlock = 8;  // rows of activations that a kernel takes at once
+
+// How compactly a weight is stored.
+struct PackForm {
+  bool wide = false;  // scales and mins are floats
+  bool five = false;  // 8-bit values in five bits
+
+  std::uint32_t word() const { return (wide ? 1 : 0) | (five ? 2 : 0); }
+  bool operator==(const PackForm&) const = default;
+};
 
 struct PackedWeight {
   tenon_layout layout = TENON_LAYOUT_F32;
   std::int64_t n = 0, k = 0;
   bool has_min = false;
-  bool wide = false;              // scales and mins are floats
-  std::byte* tiles_at = nullptr;  // read only once packed; the host's, or `own`
+  bool wide = false, five = false;  // as PackForm
+  std::byte* tiles_at = nullptr;    // read only once packed; the host's, or `own`
   AlignedBytes own;
 
   std::int64_t tiles() const { return (n + kTile - 1) / kTile; }
   std::int64_t groups() const { return k / TENON_GROUP; }
-  std::int64_t value_bytes() const { return layout == TENON_LAYOUT_Q4M32 ? 256 : 512; }
+  std::int64_t value_bytes() const { return layout == TENON_LAYOUT_Q4M32 ? 256 : five ? 320 : 512; }
   std::int64_t plane_bytes() const { return kTile * (wide ? 4 : 2); }  // 16 scales or mins
   std::int64_t group_bytes() const {
     return value_bytes() + (has_min || layout == TENON_LAYOUT_Q8N16 ? 2 : 1) * plane_bytes();
@@ -73,11 +86,14 @@ struct Activations {
   ActivationGroup* row(std::int64_t r) const { return groups + r * (k / TENON_GROUP); }
 };
 
-// The source's shape, without room for its tiles. wide: with scales and mins as floats.
-PackedWeight shape_weight(const tenon_weight& source, bool wide);
+// The forms that a source may have, the smallest first; the last one fits whatever its values are.
+std::span<const PackForm> pack_forms(const tenon_weight& source);
 
-// Packs tiles [begin, end); tiles are independent. False when `out` is not wide and a scale or min
-// is no half: what is in `out` then is of no use.
+// The source's shape, without room for its tiles.
+PackedWeight shape_weight(const tenon_weight& source, PackForm form);
+
+// Packs tiles [begin, end); tiles are independent. False when the form does not fit: a scale or min
+// is no half, or a value needs more bits. What is in `out` then is of no use.
 bool pack_tiles(const tenon_weight& source, PackedWeight& out, std::int64_t begin,
                 std::int64_t end);
 

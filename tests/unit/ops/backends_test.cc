@@ -32,12 +32,12 @@ struct LinearCase {
   std::int64_t n, k, rows;
   tenon_epilogue epilogue;
   bool norm;
-  bool wide = false, post_norm = false;
+  bool wide = false, post_norm = false, five_bits = false;
   std::string name() const {
     return "layout " + std::to_string(layout) + (has_min ? "+min" : "") + (wide ? " wide" : "") +
-           " n " + std::to_string(n) + " k " + std::to_string(k) + " rows " + std::to_string(rows) +
-           " epilogue " + std::to_string(epilogue) + (norm ? " norm" : "") +
-           (post_norm ? " post norm" : "");
+           (five_bits ? " five bits" : "") + " n " + std::to_string(n) + " k " + std::to_string(k) +
+           " rows " + std::to_string(rows) + " epilogue " + std::to_string(epilogue) +
+           (norm ? " norm" : "") + (post_norm ? " post norm" : "");
   }
 };
 
@@ -48,6 +48,7 @@ std::vector<Matrix> run_linear(const TestBackend& backend, const LinearCase& c) 
   // Several weights of a group may differ in n, unless they are gate and up.
   TestWeight second(c.layout, c.epilogue == TENON_EPILOGUE_NONE ? 2 * c.n + 1 : c.n, c.k, c.has_min,
                     random, c.wide);
+  if (c.five_bits) first.keep_five_bits(), second.keep_five_bits();
   TestWeight post(TENON_LAYOUT_F32, 1, c.n, false, random);
   EXPECT_TRUE(post.load(backend.table(), 3).ok() && norm.load(backend.table(), 0).ok() &&
               first.load(backend.table(), 1).ok() && second.load(backend.table(), 2).ok());
@@ -92,6 +93,10 @@ std::vector<LinearCase> linear_cases() {
       out.push_back({layout, has_min, 40, 160, 13, gate, true, wide});
     for (const std::int64_t n : {1, 17, 640})
       out.push_back({layout, has_min, n, 64, 3, TENON_EPILOGUE_RESIDUAL, false, wide, true});
+    for (const std::int64_t rows : {1, 2, 3, 4, 5, 6, 7, 8, 33})
+      if (layout == TENON_LAYOUT_Q8M32)
+        out.push_back(
+            {layout, has_min, 40, 160, rows, TENON_EPILOGUE_NONE, true, wide, false, true});
   }
   for (const std::int64_t k : {1, 7, 33})
     out.push_back({TENON_LAYOUT_F32, false, 5, k, 3, TENON_EPILOGUE_NONE, true});
@@ -125,14 +130,18 @@ TEST(Backends, LargestSums) {
   struct Ends {
     tenon_layout layout;
     int low, high;
+    bool has_min = false;
   };
-  for (const auto& [layout, low, high] : {Ends{TENON_LAYOUT_Q4M32, 0, 15},
-                                          {TENON_LAYOUT_Q8M32, -128, 127},
-                                          {TENON_LAYOUT_Q8N16, -128, 127}}) {
-    const auto run = [&, layout = layout, low = low, high = high](const std::string& name) {
+  for (const auto& [layout, low, high, has_min] : {Ends{TENON_LAYOUT_Q4M32, 0, 15, true},
+                                                   {TENON_LAYOUT_Q8M32, -128, 127},
+                                                   {TENON_LAYOUT_Q8M32, -16, 15},
+                                                   {TENON_LAYOUT_Q8M32, 0, 31, true},
+                                                   {TENON_LAYOUT_Q8N16, -128, 127}}) {
+    const auto run = [&, layout = layout, low = low, high = high,
+                      has_min = has_min](const std::string& name) {
       const auto backend = TestBackend::make(name);
       std::mt19937 random(9);
-      TestWeight weight(layout, 48, 64, layout == TENON_LAYOUT_Q4M32, random);
+      TestWeight weight(layout, 48, 64, has_min, random);
       Matrix x = random_matrix(5, 64, random);
       for (std::int64_t i = 0; i < 48 * 64; ++i) {
         // Rows of the highest value, of the lowest, and of the one that keeps signs alike.

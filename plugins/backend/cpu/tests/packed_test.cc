@@ -48,8 +48,8 @@ void expect_rows_back(const PackedWeight& packed, const TestWeight& weight) {
   }
 }
 
-PackedWeight shaped(const tenon_weight& source, bool wide) {
-  PackedWeight out = shape_weight(source, wide);
+PackedWeight shaped(const tenon_weight& source, PackForm form) {
+  PackedWeight out = shape_weight(source, form);
   out.own = aligned_bytes(out.bytes());
   out.tiles_at = out.own.get();
   return out;
@@ -68,7 +68,7 @@ TEST(Packed, EveryRowReadsBack) {
       for (const bool wide : {false, true}) {
         TestWeight weight(layout, n, 64, has_min, random, wide);
         const tenon_weight source = source_of(weight);
-        PackedWeight packed = shaped(source, wide);
+        PackedWeight packed = shaped(source, {wide});
         ASSERT_TRUE(pack_tiles(source, packed, 0, packed.tiles()));
         expect_rows_back(packed, weight);
       }
@@ -80,14 +80,30 @@ TEST(Packed, AScaleThatIsNoHalfAsksForFloats) {
     TestWeight weight(TENON_LAYOUT_Q8M32, 2, 32, true, random);
     (min ? weight.mins : weight.scales)[1] = 0.1f;
     const tenon_weight source = source_of(weight);
-    PackedWeight packed = shaped(source, false);
+    PackedWeight packed = shaped(source, {});
     EXPECT_FALSE(pack_tiles(source, packed, 0, packed.tiles()));
     const std::int64_t narrow = packed.tile_bytes();
-    packed = shaped(source, true);
+    packed = shaped(source, {.wide = true});
     EXPECT_TRUE(pack_tiles(source, packed, 0, packed.tiles()));
     EXPECT_EQ(packed.tile_bytes(), narrow + 64);
     expect_rows_back(packed, weight);
   }
+}
+
+TEST(Packed, ValuesOfFiveBitsTakeFive) {
+  std::mt19937 random(2);
+  for (const bool has_min : {false, true})
+    for (const bool wide : {false, true}) {
+      TestWeight weight(TENON_LAYOUT_Q8M32, 19, 96, has_min, random, wide);
+      const tenon_weight source = source_of(weight);
+      EXPECT_TRUE((pack_forms(source)[wide ? 1 : 0] == PackForm{wide, true}));
+      PackedWeight packed = shaped(source, {wide, true});
+      EXPECT_FALSE(pack_tiles(source, packed, 0, packed.tiles()));
+      weight.keep_five_bits();
+      ASSERT_TRUE(pack_tiles(source, packed, 0, packed.tiles()));
+      EXPECT_EQ(packed.tile_bytes() + 3 * 192, shape_weight(source, {wide}).tile_bytes());
+      expect_rows_back(packed, weight);
+    }
 }
 
 }  // namespace
