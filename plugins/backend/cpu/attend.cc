@@ -1,6 +1,7 @@
 #include "attend.h"
 
 #include <algorithm>
+#include <optional>
 
 namespace tenon::cpu {
 namespace {
@@ -104,36 +105,46 @@ void store_few(const AttendArgs& a, const AttendPiece& tile, std::int32_t p) {
   }
 }
 
-// Keys [from, valid) of the read set's page p are what a row at `position` reads.
-struct KeyRange {
-  int from, valid;
-  bool empty() const { return from >= valid; }
-  bool operator==(const KeyRange&) const = default;
-};
-KeyRange keys_of(const AttendArgs& a, const tenon_read_pages& read, std::int32_t p,
+// Of the read set's page p, what a row at `position` reads.
+PageKeys keys_of(const AttendArgs& a, const tenon_read_pages& read, std::int32_t p,
                  std::int64_t position) {
   const std::int64_t first = std::int64_t{index_of(read, p)} * TENON_PAGE_TOKENS;
   const std::int64_t oldest = a.layer->window > 0 ? position - a.layer->window + 1 : 0;
   return {static_cast<int>(std::clamp<std::int64_t>(oldest - first, 0, TENON_PAGE_TOKENS)),
-          static_cast<int>(std::clamp<std::int64_t>(position - first + 1, 0, TENON_PAGE_TOKENS))};
+          static_cast<int>(std::clamp<std::int64_t>(position - first + 1, 0, TENON_PAGE_TOKENS)),
+          0};
 }
 
-// Calls f(first query, count, keys) for a tile's queries in blocks that read the same keys of the
-// page: all rows together where they do, else row by row.
+// What two neighbouring rows read as one block: the second at most one key more. Else nothing.
+std::optional<PageKeys> keys_of_both(const PageKeys& first, const PageKeys& second, int heads) {
+  if (first.from != second.from || first.from >= first.valid || second.valid > first.valid + 1)
+    return {};
+  return PageKeys{first.from, first.valid, second.valid > first.valid ? heads : 0};
+}
+
+// Calls f(first query, count, keys) for a tile's queries in blocks: of all rows where they read the
+// same keys of the page, else of two rows or one.
 template <class F>
 void for_blocks(const AttendArgs& a, const AttendPiece& tile, std::int32_t p, F&& f) {
-  const int heads = heads_of(a.setup->geometry);
+  const int heads = heads_of(a.setup->geometry), queries = tile.rows * heads;
   const auto range_of = [&](std::int32_t row) {
     return keys_of(a, a.read(tile), p, std::int64_t{a.sequence(tile).position} + tile.row + row);
   };
-  const bool alike = range_of(0) == range_of(tile.rows - 1);
-  const int together = alike ? tile.rows * heads : heads,
-            blocks = (together + kQueryBlock - 1) / kQueryBlock,
-            size = (together + blocks - 1) / blocks;
-  for (int first = 0; first < tile.rows * heads; first += together) {
-    const KeyRange keys = range_of(first / heads);
-    for (int i = 0; i < together && !keys.empty(); i += size)
-      f(first + i, std::min(size, together - i), keys);
+  const auto in_blocks = [&](int first, int count, const PageKeys& keys) {
+    const int blocks = (count + kQueryBlock - 1) / kQueryBlock,
+              size = (count + blocks - 1) / blocks;
+    for (int i = 0; i < count && keys.from < keys.end(); i += size)
+      f(first + i, std::min(size, count - i), keys);
+  };
+  if (const PageKeys all = range_of(0); all == range_of(tile.rows - 1))
+    return in_blocks(0, queries, all);
+  for (std::int32_t row = 0; row < tile.rows; ++row) {
+    const PageKeys keys = range_of(row);
+    const auto both = row + 1 < tile.rows && 2 * heads <= kQueryBlock
+                          ? keys_of_both(keys, range_of(row + 1), heads)
+                          : std::nullopt;
+    in_blocks(row * heads, both ? 2 * heads : heads, both ? *both : keys);
+    row += both ? 1 : 0;
   }
 }
 
@@ -194,7 +205,7 @@ void fold_partials(const AttendArgs& a, const AttendPiece& tile, const Queries& 
   const int dim = a.setup->geometry.head_dim;
   for (std::int32_t p = tile.first; p < tile.end; ++p) {
     const Queries partial = partial_of(a, tile, p);
-    for_blocks(a, tile, p, [&](int first, int count, const KeyRange&) {
+    for_blocks(a, tile, p, [&](int first, int count, const PageKeys&) {
       for (int i = first; i < first + count; ++i)
         a.kernels->attend->fold(to.states[i], to.totals + i * dim, partial.states[i],
                                 partial.totals + i * dim, dim);
@@ -218,9 +229,9 @@ void attend_piece(const AttendArgs& a, const AttendPiece& piece, std::uint32_t w
     const Queries to = is_shared ? partial_of(a, piece, p) : tile;
     if (is_shared) start(a, piece, to);
     if (few) store_few(a, piece, p);
-    for_blocks(a, piece, p, [&](int first, int count, const KeyRange& keys) {
-      a.kernels->attend->chunk(tile.q + first * dim, count, dim, k, v, next, keys.from, keys.valid,
-                               scale, to.states + first, to.totals + first * dim);
+    for_blocks(a, piece, p, [&](int first, int count, const PageKeys& keys) {
+      a.kernels->attend->chunk(tile.q + first * dim, count, dim, k, v, next, keys, scale,
+                               to.states + first, to.totals + first * dim);
     });
   }
   if (is_shared) {

@@ -188,13 +188,18 @@ void fold_lanes(float* total, __m256 sums, float keep, float add) {
 // 8 * W values from `first` on into the totals: one chain over keys per value.
 template <int R, int W>
 void fold_values(const float (*p)[TENON_PAGE_TOKENS], int dim, const std::uint16_t* v,
-                 const std::uint16_t* next, int first, int from, int valid, const float* keep,
+                 const std::uint16_t* next, int first, const PageKeys& keys, const float* keep,
                  const float* add, float* totals) {
   __m256 acc[R][W];
   for (int r = 0; r < R; ++r)
     for (auto& a : acc[r]) a = _mm256_setzero_ps();
-  for (int j = from; j < valid; ++j)
+  for (int j = keys.from; j < keys.valid; ++j)
     accumulate<R, W>(p[0] + j, TENON_PAGE_TOKENS, v + j * dim + first, next + j * dim + first, acc);
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r)
+    for (int i = 0; r >= R - keys.longer && i < W; ++i)
+      acc[r][i] = _mm256_fmadd_ps(_mm256_broadcast_ss(p[r] + keys.valid),
+                                  load_halves(v + keys.valid * dim + first + 8 * i), acc[r][i]);
   for (int r = 0; r < R; ++r)
     for (int i = 0; i < W; ++i)
       fold_lanes(totals + r * dim + first + 8 * i, acc[r][i], keep[r], add[r]);
@@ -202,24 +207,25 @@ void fold_values(const float (*p)[TENON_PAGE_TOKENS], int dim, const std::uint16
 
 template <int R>
 void chunk_of(const float* q, int dim, const std::uint16_t* k, const std::uint16_t* v,
-              const std::uint16_t* next, int from, int valid, float scale, ChunkState* states,
+              const std::uint16_t* next, const PageKeys& keys, float scale, ChunkState* states,
               float* totals) {
   constexpr int kLanes = 8 * kWidth<R>;
   float p[R][TENON_PAGE_TOKENS], keep[R], add[R];
-  for (int first = from / kLanes * kLanes; first < valid; first += kLanes)
+  for (int first = keys.from / kLanes * kLanes; first < keys.end(); first += kLanes)
     scores<R>(q, dim, k, v, first, scale, p);
-  for (int r = 0; r < R; ++r) fold_state(states[r], weigh(p[r], from, valid), keep[r], add[r]);
+  for (int r = 0; r < R; ++r)
+    fold_state(states[r], weigh(p[r], keys.from, keys.end_of(r, R)), keep[r], add[r]);
   int d = 0;
   for (; d + kLanes <= dim; d += kLanes)
-    fold_values<R, kWidth<R>>(p, dim, v, next, d, from, valid, keep, add, totals);
-  for (; d < dim; d += 8) fold_values<R, 1>(p, dim, v, next, d, from, valid, keep, add, totals);
+    fold_values<R, kWidth<R>>(p, dim, v, next, d, keys, keep, add, totals);
+  for (; d < dim; d += 8) fold_values<R, 1>(p, dim, v, next, d, keys, keep, add, totals);
 }
 
 void chunk(const float* q, int count, int dim, const std::uint16_t* k, const std::uint16_t* v,
-           const std::uint16_t* next, int from, int valid, float scale, ChunkState* states,
+           const std::uint16_t* next, const PageKeys& keys, float scale, ChunkState* states,
            float* totals) {
-  for_queries(
-      count, [&]<int R>() { chunk_of<R>(q, dim, k, v, next, from, valid, scale, states, totals); });
+  for_queries(count,
+              [&]<int R>() { chunk_of<R>(q, dim, k, v, next, keys, scale, states, totals); });
 }
 
 void fold(ChunkState& state, float* total, const ChunkState& chunk_state, const float* chunk,

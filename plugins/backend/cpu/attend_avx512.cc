@@ -69,19 +69,21 @@ TENON_AVX512 inline void scores(const float* q, int dim, const std::uint16_t* k,
 // Scores become weights in place; keys that do not count weigh nothing whatever their memory holds.
 // Step by step for all queries: the chains of one alone would wait for each other.
 template <int R>
-TENON_AVX512 inline void weigh(float (*p)[TENON_PAGE_TOKENS], std::uint64_t counts,
+TENON_AVX512 inline void weigh(float (*p)[TENON_PAGE_TOKENS], const PageKeys& keys,
                                ChunkState* chunk) {
   const __m512 none = _mm512_set1_ps(-__builtin_inff());
-  const __mmask16 mask[4] = {static_cast<__mmask16>(counts), static_cast<__mmask16>(counts >> 16),
-                             static_cast<__mmask16>(counts >> 32),
-                             static_cast<__mmask16>(counts >> 48)};
+  const auto mask_of = [&](int query, int i) {
+    const std::uint64_t counts =
+        (~std::uint64_t{0} >> (64 - keys.end_of(query, R))) & (~std::uint64_t{0} << keys.from);
+    return static_cast<__mmask16>(counts >> 16 * i);
+  };
   __m512 four[R];
   __m256 two[R];
   __m128 one[R];
   for (int r = 0; r < R; ++r) {
     __m512 s[4];
     for (int i = 0; i < 4; ++i)
-      s[i] = _mm512_mask_blend_ps(mask[i], none, _mm512_loadu_ps(p[r] + 16 * i));
+      s[i] = _mm512_mask_blend_ps(mask_of(r, i), none, _mm512_loadu_ps(p[r] + 16 * i));
     four[r] = _mm512_max_ps(_mm512_max_ps(s[0], s[1]), _mm512_max_ps(s[2], s[3]));
   }
   for (int r = 0; r < R; ++r)
@@ -94,7 +96,7 @@ TENON_AVX512 inline void weigh(float (*p)[TENON_PAGE_TOKENS], std::uint64_t coun
   for (int r = 0; r < R; ++r) {
     __m512 x[4];
     for (int i = 0; i < 4; ++i)
-      x[i] = _mm512_mask_sub_ps(none, mask[i], _mm512_loadu_ps(p[r] + 16 * i),
+      x[i] = _mm512_mask_sub_ps(none, mask_of(r, i), _mm512_loadu_ps(p[r] + 16 * i),
                                 _mm512_set1_ps(chunk[r].most));
     exp16(x);
     for (int i = 0; i < 4; ++i) _mm512_storeu_ps(p[r] + 16 * i, x[i]);
@@ -137,26 +139,32 @@ TENON_AVX512 inline void fold_states(const ChunkState* chunk, ChunkState* states
 template <int R, int W>
 TENON_AVX512 inline void fold_values(const float (*p)[TENON_PAGE_TOKENS], int dim,
                                      const std::uint16_t* v, const std::uint16_t* next, int first,
-                                     int from, int valid, const Factors& factors, float* totals) {
+                                     const PageKeys& keys, const Factors& factors, float* totals) {
   __m512 acc[R * W];
 #pragma GCC unroll 24
   for (__m512& a : acc) a = _mm512_setzero_ps();
-  for (int j = from; j < valid; ++j) {
+  const auto add = [&](int j, int first_query) TENON_AVX512 {
     __m512 value[W];
-    if (W == 4) prefetch(next + j * dim + first);
     for (int i = 0; i < W; ++i) value[i] = load_halves(v + j * dim + first + 16 * i);
+#pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
+      if (r < first_query) continue;
       const __m512 weight = _mm512_set1_ps(p[r][j]);
       for (int i = 0; i < W; ++i)
         acc[r * W + i] = _mm512_fmadd_ps(weight, value[i], acc[r * W + i]);
     }
+  };
+  for (int j = keys.from; j < keys.valid; ++j) {
+    if (W == 4) prefetch(next + j * dim + first);
+    add(j, 0);
   }
+  if (keys.longer > 0) add(keys.valid, R - keys.longer);
   for (int r = 0; r < R; ++r) {
-    const __m512 keep = _mm512_set1_ps(factors.keep[r]), add = _mm512_set1_ps(factors.add[r]);
+    const __m512 keep = _mm512_set1_ps(factors.keep[r]), with = _mm512_set1_ps(factors.add[r]);
     for (int i = 0; i < W; ++i) {
       float* total = totals + r * dim + first + 16 * i;
-      _mm512_storeu_ps(
-          total, _mm512_fmadd_ps(acc[r * W + i], add, _mm512_mul_ps(_mm512_loadu_ps(total), keep)));
+      _mm512_storeu_ps(total, _mm512_fmadd_ps(acc[r * W + i], with,
+                                              _mm512_mul_ps(_mm512_loadu_ps(total), keep)));
     }
   }
 }
@@ -164,14 +172,15 @@ TENON_AVX512 inline void fold_values(const float (*p)[TENON_PAGE_TOKENS], int di
 // The last 8 values where dim is no multiple of 16.
 template <int R>
 TENON_AVX512 inline void fold_last(const float (*p)[TENON_PAGE_TOKENS], int dim,
-                                   const std::uint16_t* v, int from, int valid,
+                                   const std::uint16_t* v, const PageKeys& keys,
                                    const Factors& factors, float* totals) {
   __m256 acc[R];
   for (int r = 0; r < R; ++r) acc[r] = _mm256_setzero_ps();
-  for (int j = from; j < valid; ++j) {
+  for (int j = keys.from; j < keys.end(); ++j) {
     const __m256 value =
         _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(v + j * dim + dim - 8)));
-    for (int r = 0; r < R; ++r) acc[r] = _mm256_fmadd_ps(_mm256_set1_ps(p[r][j]), value, acc[r]);
+    for (int r = j < keys.valid ? 0 : R - keys.longer; r < R; ++r)
+      acc[r] = _mm256_fmadd_ps(_mm256_set1_ps(p[r][j]), value, acc[r]);
   }
   for (int r = 0; r < R; ++r) {
     float* total = totals + r * dim + dim - 8;
@@ -182,30 +191,28 @@ TENON_AVX512 inline void fold_last(const float (*p)[TENON_PAGE_TOKENS], int dim,
 
 template <int R>
 TENON_AVX512 void chunk_of(const float* q, int dim, const std::uint16_t* k, const std::uint16_t* v,
-                           const std::uint16_t* next, int from, int valid, float scale,
+                           const std::uint16_t* next, const PageKeys& keys, float scale,
                            ChunkState* states, float* totals) {
   alignas(64) float p[R][TENON_PAGE_TOKENS];
-  if (from < 32 && valid > 32)
+  if (keys.from < 32 && keys.end() > 32)
     scores<R, 4>(q, dim, k, v, 0, scale, p);
   else
-    scores<R, 2>(q, dim, k, v, from / 32 * 32, scale, p);
+    scores<R, 2>(q, dim, k, v, keys.from / 32 * 32, scale, p);
   ChunkState chunk[R];
-  weigh<R>(p, (~std::uint64_t{0} >> (64 - valid)) & (~std::uint64_t{0} << from), chunk);
+  weigh<R>(p, keys, chunk);
   Factors factors;
   fold_states<R>(chunk, states, factors);
   int d = 0;
-  for (; d + 64 <= dim; d += 64)
-    fold_values<R, 4>(p, dim, v, next, d, from, valid, factors, totals);
-  for (; d + 16 <= dim; d += 16)
-    fold_values<R, 1>(p, dim, v, next, d, from, valid, factors, totals);
-  if (d < dim) fold_last<R>(p, dim, v, from, valid, factors, totals);
+  for (; d + 64 <= dim; d += 64) fold_values<R, 4>(p, dim, v, next, d, keys, factors, totals);
+  for (; d + 16 <= dim; d += 16) fold_values<R, 1>(p, dim, v, next, d, keys, factors, totals);
+  if (d < dim) fold_last<R>(p, dim, v, keys, factors, totals);
 }
 
 void chunk(const float* q, int count, int dim, const std::uint16_t* k, const std::uint16_t* v,
-           const std::uint16_t* next, int from, int valid, float scale, ChunkState* states,
+           const std::uint16_t* next, const PageKeys& keys, float scale, ChunkState* states,
            float* totals) {
-  for_queries(
-      count, [&]<int R>() { chunk_of<R>(q, dim, k, v, next, from, valid, scale, states, totals); });
+  for_queries(count,
+              [&]<int R>() { chunk_of<R>(q, dim, k, v, next, keys, scale, states, totals); });
 }
 
 }  // namespace

@@ -14,6 +14,16 @@ struct ChunkState {
   float most, sum;
 };
 
+// The keys [from, valid) of a page; the last `longer` queries read the one at `valid` too. For the
+// others that may hold anything.
+struct PageKeys {
+  int from, valid, longer;
+
+  bool operator==(const PageKeys&) const = default;
+  int end() const { return valid + (longer > 0 ? 1 : 0); }
+  int end_of(int query, int count) const { return valid + (query >= count - longer ? 1 : 0); }
+};
+
 // Queries that a kernel keeps in registers at once: 6 times 64 sums fill AVX-512's registers.
 constexpr int kQueryBlock = 6;
 // Rows that store_keys takes at most.
@@ -30,9 +40,9 @@ struct AttendKernels {
   void (*store_values)(const float* x, int dim, std::uint16_t* v);
 
   // Takes a chunk into the running states and totals of `count` <= kQueryBlock queries that read
-  // the keys [from, valid) of a page; q, totals: [count, dim], states: [count].
+  // `keys` of a page; q, totals: [count, dim], states: [count]. `next`: the page's K after this.
   void (*chunk)(const float* q, int count, int dim, const std::uint16_t* k, const std::uint16_t* v,
-                const std::uint16_t* next, int from, int valid, float scale, ChunkState* states,
+                const std::uint16_t* next, const PageKeys& keys, float scale, ChunkState* states,
                 float* totals);
 
   // Takes a chunk's state and sums into a running state and total.
