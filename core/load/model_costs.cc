@@ -19,8 +19,10 @@ void add(const WeightShape& weight, std::vector<WeightCost>& to) {
   if (at == to.end()) at = to.insert(at, {.layout = weight.layout});
   const auto values = static_cast<double>(weight.n * weight.k);
   at->values += values;
-  at->bytes += values * bits_of_value(weight) / 8;
-  at->file_bytes += static_cast<double>(weight.bytes);
+  const auto file_bytes = static_cast<double>(weight.bytes);
+  const double layout_bytes = values * bits_of_value(weight) / 8;
+  at->bytes += file_bytes > 0 ? std::min(layout_bytes, file_bytes) : layout_bytes;
+  at->file_bytes += file_bytes;
 }
 
 }  // namespace

@@ -14,7 +14,9 @@ namespace tenon {
 struct WeightCost {
   tenon_layout layout = TENON_LAYOUT_F32;
   double values = 0;
-  double bytes = 0;       // in that layout, scales and mins as halves: no kernel reads less
+  // In that layout, scales and mins as halves, or as the file stores them where that is less: no
+  // kernel reads less.
+  double bytes = 0;
   double file_bytes = 0;  // as the file stores them
 };
 

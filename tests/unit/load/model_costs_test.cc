@@ -24,10 +24,11 @@ void expect_tiny_costs(const LoadedEngine& engine) {
   ASSERT_EQ(costs.body.size(), 3u);
   EXPECT_DOUBLE_EQ(values_of(costs.body, true), kFloats);
   EXPECT_DOUBLE_EQ(values_of(costs.body, false), kEights + kFours);
-  EXPECT_DOUBLE_EQ(bytes_of(costs.body), 4 * kFloats + kEights * 34 / 32 + kFours * 20 / 32);
+  // Halves are floats to the contract, but a kernel may read them as the file has them.
+  EXPECT_DOUBLE_EQ(bytes_of(costs.body), 2 * kFloats + kEights * 34 / 32 + kFours * 20 / 32);
   double file = 0;
   for (const WeightCost& weight : costs.body) file += weight.file_bytes;
-  EXPECT_DOUBLE_EQ(file, bytes_of(costs.body) - 2 * kFloats);
+  EXPECT_DOUBLE_EQ(file, bytes_of(costs.body));
 }
 
 TEST(ModelCosts, AreThoseOfTheFile) {
