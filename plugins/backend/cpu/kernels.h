@@ -24,6 +24,9 @@ struct Kernels {
                            const Activations& in, std::int64_t row, int rows, float* out);
   Product product_q4, product_q8, product_q8n16, product_f32;
 
+  // A tile of five bits as one of eight, for products of many rows; null where that gains nothing.
+  void (*widen)(const std::byte* tile, const PackedWeight& weight, std::byte* out);
+
   // Low-rank deltas. out[c][0..8) = a[c] . x[c] for c < count <= 4, each output one chain along k;
   // a[c]: halves [k, 8]; x[c]: [k].
   void (*low_rank_in)(const std::uint16_t* const* a, const float* const* x, std::int64_t k,

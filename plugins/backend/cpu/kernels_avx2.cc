@@ -432,9 +432,10 @@ void norm(const float* x, const float* scale, float eps, std::int64_t n, float* 
 
 const Kernels& avx2_kernels() {
   static const Kernels kKernels = {
-      "avx2",       &prepare_row, &product_q4,   &product_q8, &product_q8n16,
-      &product_f32, &low_rank_in, &low_rank_out, &silu_mul,   &gelu_mul,
-      &most,        &exp_sum,     &exps,         &norm,       &avx2_attend_kernels()};
+      "avx2",         &prepare_row, &product_q4, &product_q8,
+      &product_q8n16, &product_f32, nullptr,     &low_rank_in,
+      &low_rank_out,  &silu_mul,    &gelu_mul,   &most,
+      &exp_sum,       &exps,        &norm,       &avx2_attend_kernels()};
   return kKernels;
 }
 

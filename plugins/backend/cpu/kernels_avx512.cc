@@ -1,5 +1,6 @@
 // AVX-512 VNNI: the products, 16 outputs in one register and four multiply-adds a lane and
 // instruction, and the gates behind them. The rest is AVX2's.
+#include <cstring>
 #include <initializer_list>
 
 #include "kernels.h"
@@ -45,6 +46,21 @@ TENON_AVX512 inline Units load_fives(const std::byte* group) {
     out.of[unit] = _mm512_ternarylogic_epi32(out.of[unit], bit, sixteen, 0xf8);  // a | (b & c)
   }
   return out;
+}
+
+TENON_AVX512 inline void widen_group(const std::byte* group, bool has_min, std::byte* out) {
+  const Units units = load_fives(group);
+  const __m512i low = _mm512_set1_epi8(has_min ? 0 : 16);
+  for (int unit = 0; unit < 8; ++unit)
+    _mm512_storeu_si512(out + unit * 64, _mm512_sub_epi8(units.of[unit], low));
+}
+
+void widen(const std::byte* tile, const PackedWeight& w, std::byte* out) {
+  const std::int64_t planes = w.group_bytes() - w.value_bytes();
+  for (std::int64_t g = 0; g < w.groups(); ++g, tile += w.group_bytes(), out += 512 + planes) {
+    widen_group(tile, w.has_min, out);
+    std::memcpy(out + 512, tile + w.value_bytes(), static_cast<std::size_t>(planes));
+  }
 }
 
 // vpdpbusd takes unsigned times signed: w + 128 is unsigned, and the sum starts at -128 * sum(x),
@@ -301,6 +317,7 @@ const Kernels& avx512vnni_kernels() {
     kernels.product_q8 = &product_q8;
     kernels.product_q8n16 = &product_q8n16;
     kernels.product_f32 = &product_f32;
+    kernels.widen = &widen;
     kernels.silu_mul = &gate_mul<false>;
     kernels.gelu_mul = &gate_mul<true>;
     kernels.attend = &avx512_attend_kernels();

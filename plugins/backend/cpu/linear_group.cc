@@ -12,7 +12,9 @@ constexpr std::int64_t kRowChunk = 32;
 // that threads finish together.
 constexpr std::int64_t kRowBand = 128;
 // Up to so many rows every thread prepares for itself: that costs less than a command more.
-constexpr std::int64_t kOwnRows = 4;
+constexpr std::int64_t kOwnRows = 8;
+// From so many rows on a tile of five bits is worth unpacking into memory.
+constexpr std::int64_t kWidenRows = 16;
 
 struct PrepareArgs {
   const Kernels* kernels;
@@ -45,7 +47,8 @@ void prepare_rows(const void* raw, std::uint32_t stripe, std::uint32_t stripes, 
 struct ProductArgs {
   PrepareArgs prepare;
   Activations in;
-  WorkerRows* own;       // per worker, prepared there; null: `in` is prepared
+  WorkerRoom* workers;
+  bool prepared;         // `in` is; else every worker does it for itself
   std::uint64_t serial;  // of this call
   const float* residual;
   float* out[kMaxWeights];
@@ -56,17 +59,36 @@ struct ProductArgs {
   const LinearGroup& group() const { return *prepare.group; }
 };
 
-// `last`: the next rows take the next tile.
-void product(const ProductArgs& a, const Activations& in, std::size_t index, std::int64_t tile,
-             std::int64_t row, int rows, bool last, float* out) {
+// A tile as products read it.
+struct Tile {
+  const PackedWeight* weight;
+  const std::byte* at;
+  const std::byte* next;  // the tile after it, as stored; or null
+};
+
+Tile tile_of(const ProductArgs& a, std::size_t index, std::int64_t tile) {
   const PackedWeight& w = *a.group().weights[index];
-  const auto kernel = w.layout == TENON_LAYOUT_Q4M32   ? a.kernels().product_q4
-                      : w.layout == TENON_LAYOUT_Q8M32 ? a.kernels().product_q8
-                      : w.layout == TENON_LAYOUT_Q8N16 ? a.kernels().product_q8n16
-                                                       : a.kernels().product_f32;
-  const std::byte* next = last && tile + 1 < w.tiles() ? w.tile(tile + 1) : nullptr;
-  kernel(w.tile(tile), next, w, in, row, rows, out);
-  if (a.deltas.n_deltas > 0) add_low_rank(a.deltas, index, tile, row, rows, out);
+  return {&w, w.tile(tile), tile + 1 < w.tiles() ? w.tile(tile + 1) : nullptr};
+}
+
+// The tiles that make one tile of outputs: gate and up, or one.
+struct OutputTile {
+  std::size_t index;  // of the first's weight
+  std::int64_t tile;
+  Tile parts[2];
+};
+
+// `last`: the next rows take the next tile.
+void product(const ProductArgs& a, const Activations& in, const OutputTile& of, int part,
+             std::int64_t row, int rows, bool last, float* out) {
+  const auto& [weight, at, next] = of.parts[part];
+  const auto kernel = weight->layout == TENON_LAYOUT_Q4M32   ? a.kernels().product_q4
+                      : weight->layout == TENON_LAYOUT_Q8M32 ? a.kernels().product_q8
+                      : weight->layout == TENON_LAYOUT_Q8N16 ? a.kernels().product_q8n16
+                                                             : a.kernels().product_f32;
+  kernel(at, last ? next : nullptr, *weight, in, row, rows, out);
+  if (a.deltas.n_deltas > 0)
+    add_low_rank(a.deltas, of.index + static_cast<std::size_t>(part), of.tile, row, rows, out);
 }
 
 // A tile's outputs of a row; out may be residual.
@@ -78,33 +100,33 @@ void store_tile(const float* y, const float* residual, float* out) {
 }
 
 // One tile of outputs for up to kRowBlock rows, through the epilogue into memory.
-void finish_tile(const ProductArgs& a, const Activations& in, std::size_t index, std::int64_t tile,
+void finish_tile(const ProductArgs& a, const Activations& in, const OutputTile& of,
                  std::int64_t row, int rows, bool last) {
   alignas(64) float y[kRowBlock * kTile], up[kRowBlock * kTile];
-  const PackedWeight& w = *a.group().weights[index];
-  const std::int64_t first = row * w.n + tile * kTile, count = std::min(kTile, w.n - tile * kTile);
-  float* out = a.out[index] + first;
+  const std::int64_t n = of.parts[0].weight->n, first = row * n + of.tile * kTile,
+                     count = std::min(kTile, n - of.tile * kTile);
+  float* out = a.out[of.index] + first;
   const float* residual = a.residual != nullptr ? a.residual + first : nullptr;
   // Lines that the other thread may have: they come while the products run.
   for (int r = 0; r < rows; ++r) {
-    __builtin_prefetch(out + r * w.n, 1);
-    if (residual != nullptr) __builtin_prefetch(residual + r * w.n);
+    __builtin_prefetch(out + r * n, 1);
+    if (residual != nullptr) __builtin_prefetch(residual + r * n);
   }
-  product(a, in, index, tile, row, rows, last, y);
+  product(a, in, of, 0, row, rows, last, y);
   if (a.group().gated()) {
     const auto gate =
         a.group().epilogue == TENON_EPILOGUE_SILU_MUL ? a.kernels().silu_mul : a.kernels().gelu_mul;
-    product(a, in, 1, tile, row, rows, last, up);
+    product(a, in, of, 1, row, rows, last, up);
     gate(y, up, rows * kTile);
   }
   for (int r = 0; r < rows; ++r) {
     const float* of = y + r * kTile;
-    const float* add = residual != nullptr ? residual + r * w.n : nullptr;
+    const float* add = residual != nullptr ? residual + r * n : nullptr;
     if (count == kTile)
-      store_tile(of, add, out + r * w.n);
+      store_tile(of, add, out + r * n);
     else
       for (std::int64_t c = 0; c < count; ++c)
-        out[r * w.n + c] = add != nullptr ? add[c] + of[c] : of[c];
+        out[r * n + c] = add != nullptr ? add[c] + of[c] : of[c];
   }
 }
 
@@ -117,9 +139,9 @@ std::int64_t all_tiles(const LinearGroup& group) {
 
 // The rows as this worker reads them.
 Activations prepared_rows(const ProductArgs& a, std::uint32_t worker) {
-  if (a.own == nullptr) return a.in;
-  WorkerRows& own = a.own[worker];
-  const Activations room = own.room.view(a.in.k);
+  if (a.prepared) return a.in;
+  WorkerRoom& own = a.workers[worker];
+  const Activations room = own.rows.view(a.in.k);
   if (own.serial != a.serial) {
     for (std::int64_t r = 0; r < a.prepare.rows; ++r) prepare_row(a.prepare, room, r);
     own.serial = a.serial;
@@ -161,22 +183,47 @@ void norm_finished_rows(const ProductArgs& a, std::uint32_t stripes) {
   for (std::int64_t row = 0; row < add.rows; ++row) add_row(add, row);
 }
 
-// The tiles [begin, end) of all the group's weights, counted one after the other, for a band of
-// rows.
-void multiply_band(const ProductArgs& a, const Activations& in, std::int64_t begin,
-                   std::int64_t end, std::int64_t first_row, std::int64_t end_row) {
+// A tile of five bits becomes one of eight in `room`, which moves on.
+void widen(const Kernels& kernels, Tile& tile, PackedWeight& eight, std::byte*& room) {
+  if (!tile.weight->five) return;
+  kernels.widen(tile.at, *tile.weight, room);
+  eight = tile.weight->in_eight();
+  tile = {&eight, room, tile.next};
+  room += eight.tile_bytes();
+}
+
+// Calls f(output tile) for the tiles [begin, end) of all the group's weights, counted one after the
+// other. `room`: for two tiles with more bits a value, or null.
+template <class F>
+void for_tiles(const ProductArgs& a, std::int64_t begin, std::int64_t end, std::byte* room, F&& f) {
   const LinearGroup& group = a.group();
-  for (std::int64_t chunk = first_row; chunk < end_row; chunk += kRowChunk) {
-    std::size_t index = 0;
-    std::int64_t base = 0;
-    for (std::int64_t t = begin; t < end; ++t) {
-      while (t - base >= group.weights[index]->tiles()) base += group.weights[index++]->tiles();
-      const std::int64_t end_chunk = std::min(end_row, chunk + kRowChunk);
-      for (std::int64_t row = chunk; row < end_chunk; row += kRowBlock)
-        finish_tile(a, in, index, t - base, row,
-                    static_cast<int>(std::min(kRowBlock, end_chunk - row)),
-                    row + kRowBlock >= end_chunk);
+  std::size_t index = 0;
+  std::int64_t base = 0;
+  PackedWeight eight[2];
+  for (std::int64_t t = begin; t < end; ++t) {
+    while (t - base >= group.weights[index]->tiles()) base += group.weights[index++]->tiles();
+    OutputTile of{index, t - base, {tile_of(a, index, t - base), {}}};
+    if (group.gated()) of.parts[1] = tile_of(a, 1, t - base);
+    if (std::byte* at = room; at != nullptr) {
+      widen(a.kernels(), of.parts[0], eight[0], at);
+      if (group.gated()) widen(a.kernels(), of.parts[1], eight[1], at);
     }
+    f(of);
+  }
+}
+
+// Those tiles for a band of rows.
+void multiply_band(const ProductArgs& a, const Activations& in, std::int64_t begin,
+                   std::int64_t end, std::int64_t first_row, std::int64_t end_row,
+                   std::byte* wide) {
+  for (std::int64_t chunk = first_row; chunk < end_row; chunk += kRowChunk) {
+    const std::int64_t end_chunk = std::min(end_row, chunk + kRowChunk);
+    const bool many = end_chunk - chunk >= kWidenRows && a.kernels().widen != nullptr;
+    for_tiles(a, begin, end, many ? wide : nullptr, [&](const OutputTile& of) {
+      for (std::int64_t row = chunk; row < end_chunk; row += kRowBlock)
+        finish_tile(a, in, of, row, static_cast<int>(std::min(kRowBlock, end_chunk - row)),
+                    row + kRowBlock >= end_chunk);
+    });
   }
 }
 
@@ -194,8 +241,8 @@ void multiply(const void* raw, std::uint32_t stripe, std::uint32_t stripes, std:
   for (std::int64_t at = pieces * stripe / stripes; at < end;) {
     const std::int64_t band = at / tiles, tile = at % tiles,
                        count = std::min(tiles - tile, end - at);
-    multiply_band(a, in, tile, tile + count, band * kRowBand,
-                  std::min(rows, (band + 1) * kRowBand));
+    multiply_band(a, in, tile, tile + count, band * kRowBand, std::min(rows, (band + 1) * kRowBand),
+                  a.workers[worker].tiles.get());
     at += count;
   }
   a.residual = residual;
@@ -226,16 +273,20 @@ Activations ActivationScratch::view(std::int64_t k) const {
   return {k, groups, reinterpret_cast<float*>(groups + group_count(values_))};
 }
 
-LinearRoom::LinearRoom(std::uint32_t workers) : own_(workers) {}
+LinearRoom::LinearRoom(std::uint32_t workers) : workers_(workers) {}
 
 bool LinearRoom::fits(std::int64_t rows, std::int64_t k) const {
-  return rows_.fits(rows, k) && own_[0].room.fits(kOwnRows, k);
+  return rows_.fits(rows, k) && workers_[0].rows.fits(kOwnRows, k) && k <= workers_[0].tile_values;
 }
 
 void LinearRoom::grow(std::int64_t rows, std::int64_t k) {
   if (!rows_.fits(rows, k)) rows_.grow(rows, k);
-  for (WorkerRows& own : own_)
-    if (!own.room.fits(kOwnRows, k)) own.room.grow(kOwnRows, k);
+  for (WorkerRoom& own : workers_) {
+    if (!own.rows.fits(kOwnRows, k)) own.rows.grow(kOwnRows, k);
+    if (k <= own.tile_values) continue;
+    own.tiles = aligned_bytes(static_cast<std::size_t>(2 * group_count(k) * kMostGroupBytes));
+    own.tile_values = k;
+  }
 }
 
 void submit_linear_group(const sdk::ThreadsService& threads, const Kernels& kernels,
@@ -257,7 +308,8 @@ void submit_linear_group(const sdk::ThreadsService& threads, const Kernels& kern
   const bool norms = group.post_norm != nullptr;
   ProductArgs args{prepare,
                    view,
-                   few ? room.own() : nullptr,
+                   room.workers(),
+                   !few,
                    room.next_serial(),
                    residual,
                    {},

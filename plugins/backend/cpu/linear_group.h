@@ -41,10 +41,13 @@ class ActivationScratch {
   AlignedBytes memory_;
 };
 
-// Rows that one worker has prepared for itself, of the call with that serial number.
-struct alignas(64) WorkerRows {
+// One worker's own: rows that it has prepared for itself, of the call with that serial number, and
+// tiles of gate and up with more bits a value.
+struct alignas(64) WorkerRoom {
   std::uint64_t serial = 0;
-  ActivationScratch room;
+  ActivationScratch rows;
+  std::int64_t tile_values = 0;  // along k
+  AlignedBytes tiles;            // two
 };
 
 // What calls share: commands run in order, so one serves all groups. Producer thread.
@@ -56,7 +59,7 @@ class LinearRoom {
   void grow(std::int64_t rows, std::int64_t k);
 
   Activations rows(std::int64_t k) const { return rows_.view(k); }
-  WorkerRows* own() { return own_.data(); }
+  WorkerRoom* workers() { return workers_.data(); }
   std::uint64_t next_serial() { return ++serial_; }
 
   std::atomic<std::uint32_t> finished{0};
@@ -64,7 +67,7 @@ class LinearRoom {
 
  private:
   ActivationScratch rows_;
-  std::vector<WorkerRows> own_;
+  std::vector<WorkerRoom> workers_;
   std::uint64_t serial_ = 0;
 };
 

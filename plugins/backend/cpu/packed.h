@@ -42,6 +42,8 @@ struct PackForm {
   bool operator==(const PackForm&) const = default;
 };
 
+inline constexpr std::size_t kMostGroupBytes = 640;  // of a quantised tile
+
 struct PackedWeight {
   tenon_layout layout = TENON_LAYOUT_F32;
   std::int64_t n = 0, k = 0;
@@ -62,6 +64,13 @@ struct PackedWeight {
   }
   std::uint64_t bytes() const { return static_cast<std::uint64_t>(tiles() * tile_bytes()); }
   const std::byte* tile(std::int64_t t) const { return tiles_at + t * tile_bytes(); }
+
+  // The same shape with values in eight bits, without tiles.
+  PackedWeight in_eight() const {
+    PackedWeight out;
+    out.layout = layout, out.n = n, out.k = k, out.has_min = has_min, out.wide = wide;
+    return out;
+  }
 };
 
 // 32 neighbouring activations as products read them. One cache line: a row's values and factors in
