@@ -120,13 +120,13 @@ void finish_tile(const ProductArgs& a, const Activations& in, const OutputTile& 
     gate(y, up, rows * kTile);
   }
   for (int r = 0; r < rows; ++r) {
-    const float* of = y + r * kTile;
+    const float* sums = y + r * kTile;
     const float* add = residual != nullptr ? residual + r * n : nullptr;
     if (count == kTile)
-      store_tile(of, add, out + r * n);
+      store_tile(sums, add, out + r * n);
     else
       for (std::int64_t c = 0; c < count; ++c)
-        out[r * n + c] = add != nullptr ? add[c] + of[c] : of[c];
+        out[r * n + c] = add != nullptr ? add[c] + sums[c] : sums[c];
   }
 }
 
