@@ -3,7 +3,8 @@
 //   bench_kernels [--threads N] [--history FILE] [--smoke] [--benchmark_filter=REGEX ...]
 //
 // --history appends a line to FILE for `tenon bench --compare`; it repeats each benchmark five
-// times unless --benchmark_repetitions says otherwise. --smoke: one tiny iteration of each.
+// times of a tenth of a second, unless --benchmark_... says otherwise. --smoke: one tiny iteration
+// of each.
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
@@ -87,7 +88,10 @@ Arguments read(int argc, char** argv) {
     else
       out.others.push_back(word);
   }
-  if (!out.history.empty()) out.others.insert(out.others.begin() + 1, "--benchmark_repetitions=5");
+  // Before the caller's own, which count.
+  if (!out.history.empty())
+    out.others.insert(out.others.begin() + 1,
+                      {"--benchmark_repetitions=5", "--benchmark_min_time=0.1"});
   if (out.setup.smoke) out.setup.streamed = 2 << 20;
   return out;
 }
