@@ -1,29 +1,17 @@
 // Attention with AVX-512: all 64 keys, or 64 values, of six queries in registers. The rest is
 // AVX2's.
-#include <initializer_list>
-
 #include "attend_kernels.h"
 #include "lanes_avx512.h"
 
 namespace tenon::cpu {
 namespace {
 
-// tenon_exp of 16 * N values that are at most 0, each step for all: four chains fill a multiplier.
-// 2^n is added to the exponent: that is exact, where x >= TENON_EXP_LOW the product is no
-// subnormal.
+// tenon_exp of 16 * N values that are at most 0. 2^n is added to the exponent: that is exact, where
+// x >= TENON_EXP_LOW the product is no subnormal.
 template <int N>
 TENON_AVX512 inline void exp16(__m512 (&x)[N]) {
-  const __m512 magic = _mm512_set1_ps(TENON_EXP_MAGIC);
-  __m512 t[N], r[N], p[N];
-  for (int i = 0; i < N; ++i) t[i] = _mm512_fmadd_ps(x[i], _mm512_set1_ps(TENON_EXP_LOG2E), magic);
-  for (int i = 0; i < N; ++i) {
-    const __m512 n = _mm512_sub_ps(t[i], magic);
-    r[i] = _mm512_fmadd_ps(n, _mm512_set1_ps(-TENON_EXP_LN2_HIGH), x[i]);
-    r[i] = _mm512_fmadd_ps(n, _mm512_set1_ps(-TENON_EXP_LN2_LOW), r[i]);
-    p[i] = _mm512_set1_ps(1.0f / 5040);
-  }
-  for (const float c : {1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f})
-    for (int i = 0; i < N; ++i) p[i] = _mm512_fmadd_ps(p[i], r[i], _mm512_set1_ps(c));
+  __m512 t[N], p[N];
+  exp_parts(x, t, p);
   for (int i = 0; i < N; ++i) {
     const __mmask16 counts = _mm512_cmp_ps_mask(x[i], _mm512_set1_ps(TENON_EXP_LOW), _CMP_NLT_UQ);
     const __m512i shift = _mm512_slli_epi32(_mm512_castps_si512(t[i]), 23);

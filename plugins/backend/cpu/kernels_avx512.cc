@@ -1,7 +1,6 @@
 // AVX-512 VNNI: the products, 16 outputs in one register and four multiply-adds a lane and
 // instruction, and the gates behind them. The rest is AVX2's.
 #include <cstring>
-#include <initializer_list>
 
 #include "kernels.h"
 #include "lanes_avx512.h"
@@ -252,22 +251,15 @@ void product_f32(const std::byte* tile, const std::byte*, const PackedWeight& w,
   });
 }
 
-// tenon_exp of 16 * N values, each step for all: one chain alone waits for itself.
+// tenon_exp of 16 * N values.
 template <int N>
 TENON_AVX512 inline void exp16(__m512 (&x)[N]) {
-  const __m512 low = _mm512_set1_ps(TENON_EXP_LOW), magic = _mm512_set1_ps(TENON_EXP_MAGIC);
-  __m512 t[N], r[N], p[N];
-  for (int i = 0; i < N; ++i) {
-    // Of a pair with a NaN these give the second: it stays one.
-    r[i] = _mm512_max_ps(low, _mm512_min_ps(_mm512_set1_ps(TENON_EXP_HIGH), x[i]));
-    t[i] = _mm512_fmadd_ps(r[i], _mm512_set1_ps(TENON_EXP_LOG2E), magic);
-    const __m512 n = _mm512_sub_ps(t[i], magic);
-    r[i] = _mm512_fmadd_ps(n, _mm512_set1_ps(-TENON_EXP_LN2_HIGH), r[i]);
-    r[i] = _mm512_fmadd_ps(n, _mm512_set1_ps(-TENON_EXP_LN2_LOW), r[i]);
-    p[i] = _mm512_set1_ps(1.0f / 5040);
-  }
-  for (const float c : {1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f})
-    for (int i = 0; i < N; ++i) p[i] = _mm512_fmadd_ps(p[i], r[i], _mm512_set1_ps(c));
+  const __m512 low = _mm512_set1_ps(TENON_EXP_LOW);
+  __m512 clamped[N], t[N], p[N];
+  // Of a pair with a NaN these give the second: it stays one.
+  for (int i = 0; i < N; ++i)
+    clamped[i] = _mm512_max_ps(low, _mm512_min_ps(_mm512_set1_ps(TENON_EXP_HIGH), x[i]));
+  exp_parts(clamped, t, p);
   for (int i = 0; i < N; ++i) {
     const __m512i exponent = _mm512_slli_epi32(
         _mm512_add_epi32(_mm512_castps_si512(t[i]), _mm512_set1_epi32(127 - 0x4B400000)), 23);

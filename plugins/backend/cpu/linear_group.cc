@@ -91,7 +91,8 @@ void product(const ProductArgs& a, const Activations& in, const OutputTile& of, 
     add_low_rank(a.deltas, of.index + static_cast<std::size_t>(part), of.tile, row, rows, out);
 }
 
-// A tile's outputs of a row; out may be residual.
+// A tile's outputs of a row; out may be residual. Of fixed length: with a count, as those at a
+// weight's edge have one, it is no vector code and a prompt took 1.05 times as long.
 void store_tile(const float* y, const float* residual, float* out) {
   float sum[kTile];  // the compiler need not think that storing one changes the next
   std::copy_n(y, kTile, sum);
